@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stream connections: TCP over IPv4 and IPv6, and Unix sockets.
+ *
+ * A connection may be used by two tasks at once, one that reads and one that writes; a second
+ * reader or writer gets -EBUSY. A peer that is gone shows as -ECONNRESET or -EPIPE, never as a
+ * signal. Everything here is for tasks of the worker that opened the object; a checkpoint called
+ * from elsewhere returns -EPERM.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <weft/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weft_conn;
+struct weft_listener;
+
+/* A socket address: `bytes` holds a struct sockaddr of `length` bytes. */
+struct weft_address {
+	uint32_t length;
+	uint32_t reserved;
+	union {
+		unsigned char bytes[112];
+		uint64_t align;
+	} storage;
+};
+
+/* Enough for any address as text, and for any sentence about one. */
+#define WEFT_ADDRESS_TEXT_MAX 256
+
+/* Reads "127.0.0.1:80", "[::1]:80" or "unix:/path". Never suspends; any thread. WEFT_EADDRESS if
+ * it is none of these: then `reterr_why` (NULL, or WEFT_ADDRESS_TEXT_MAX bytes) says which part is
+ * wrong and what would be right. */
+int weft_address_parse(const char *text, struct weft_address *ret_address,
+		       char *reterr_why) WEFT_MUST_USE;
+
+/* Writes an address as weft_address_parse reads it; `text` is WEFT_ADDRESS_TEXT_MAX bytes, and is
+ * returned. Never suspends; any thread. */
+const char *weft_address_format(const struct weft_address *address, char *text);
+
+/* Set on the listener; connections inherit them from it. Zero, or no options, is the default. */
+struct weft_listen_options {
+	int backlog;	    /* connections waiting to be accepted; default 4,096; the kernel
+			       caps it at net.core.somaxconn */
+	int defer_accept_s; /* hand over connections when input is there, and after this many
+			       seconds at the latest (TCP_DEFER_ACCEPT); default at once */
+	bool reuse_port;    /* let other processes listen on the port too (SO_REUSEPORT) */
+};
+
+/* Listens on an address. A socket file that no process listens on any more is replaced. TCP
+ * connections send small writes at once (TCP_NODELAY). Never suspends. WEFT_EADDRESS, -EADDRINUSE,
+ * -EADDRNOTAVAIL, -EACCES, -EMFILE, -ENOMEM; -EPERM outside weft_run. */
+int weft_listen(const char *address, const struct weft_listen_options *options,
+		struct weft_listener **ret_listener) WEFT_MUST_USE;
+
+/* Waits for a connection. A checkpoint. The caller owns the connection. -EMFILE, -ENFILE,
+ * -ENOBUFS and -ENOMEM mean that the connection stays in the backlog: wait a little, then try
+ * again. WEFT_ESTOPPING after weft_scope_stop; -EBUSY if another task accepts on the listener;
+ * WEFT_ECLOSED if it is closed meanwhile. */
+int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn) WEFT_MUST_USE;
+
+/* The address listened on, with the real port if 0 was asked for. Never suspends. */
+int weft_listener_address(struct weft_listener *listener,
+			  struct weft_address *ret_address) WEFT_MUST_USE;
+
+/* Stops listening and releases the listener; a task waiting in weft_accept gets WEFT_ECLOSED.
+ * Never suspends, cannot fail; NULL is allowed. */
+void weft_listener_close(struct weft_listener *listener);
+
+/* Connects to an address. A checkpoint; if it fails, nothing is left behind. WEFT_EADDRESS,
+ * -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -EADDRNOTAVAIL, -EMFILE, -ENOMEM. */
+int weft_dial(const char *address, struct weft_conn **ret_conn) WEFT_MUST_USE;
+
+/* Receives what is there, at most `bytes`; waits if nothing is. A checkpoint. Returns the count, 0
+ * at the end of the input. A stop of the scope loses nothing: if bytes came, they are returned. */
+ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes) WEFT_MUST_USE;
+
+/* Receives exactly `bytes`. A checkpoint. 0, or an error with the count so far in `ret_done`
+ * (which may be NULL, and is set whatever the result); WEFT_EEOF if the input ended early. */
+int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes,
+		   size_t *ret_done) WEFT_MUST_USE;
+
+/* Sends all of it. A checkpoint. 0, or an error with the count so far in `ret_done` (which may be
+ * NULL, and is set whatever the result). The memory may be reused on return. weft_writev does not
+ * change the vector. */
+int weft_write(struct weft_conn *conn, const void *buffer, size_t bytes,
+	       size_t *ret_done) WEFT_MUST_USE;
+int weft_writev(struct weft_conn *conn, const struct iovec *vector, int count,
+		size_t *ret_done) WEFT_MUST_USE;
+
+/* Ends the output: the peer reads to the end of the file, and may go on sending. Never suspends. */
+int weft_shutdown(struct weft_conn *conn) WEFT_MUST_USE;
+
+/* Sends the last bytes and ends the connection, in as few segments as that takes: when all input
+ * has been read, the end travels with the data. With unread input it drains what comes, at most
+ * 64 KiB and for at most a second, because closing on unread input makes the kernel reset the
+ * connection and lose the bytes. A checkpoint. 0, or the error of weft_write. Afterwards, whatever
+ * the result, only weft_close may be used. */
+int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes) WEFT_MUST_USE;
+
+/* Closes the connection and releases it; a task waiting on it gets WEFT_ECLOSED. Never suspends,
+ * cannot fail, works in cancelled scopes; NULL is allowed. */
+void weft_close(struct weft_conn *conn);
+
+/* The address of the other end, asked of the kernel at each call. Never suspends. -ENOTCONN. */
+int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address) WEFT_MUST_USE;
+
+/* The descriptor, still owned by the connection: for getsockopt and the like. Never suspends. */
+int weft_conn_fd(const struct weft_conn *conn);
+
+/* Makes a connection of a connected stream socket and owns it from then on; sets it non-blocking.
+ * On failure the caller keeps it: -ENOTSOCK, -EPROTOTYPE if it is no stream, -ENOMEM; -EPERM
+ * outside weft_run. Never suspends. */
+int weft_conn_from_fd(int fd, struct weft_conn **ret_conn) WEFT_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif

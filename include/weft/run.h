@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting the runtime, looking at it, and reaching it from other threads.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <weft/error.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Where the runtime gets memory from: resizes `block` (NULL: a new one) from `old_bytes` to
+ * `new_bytes` (0: frees it) and returns it, or NULL without memory, leaving the block as it was. */
+struct weft_allocator {
+	void *(*resize)(void *user, void *block, size_t old_bytes, size_t new_bytes);
+	void *user;
+};
+
+/* Zero, or no options at all, means the default. */
+struct weft_options {
+	size_t stack_bytes; /* address space of a task's stack; default 256 KiB, least 16 KiB */
+	uint32_t tasks_max; /* tasks alive at once; default 1,000,000 */
+	uint32_t posts_max; /* weft_post calls not yet run; default 65,536 */
+	uint64_t seed;	    /* of weft_random; default from the kernel */
+	const char *engine; /* "epoll"; default from WEFT_ENGINE, else the best there is */
+	struct weft_allocator allocator; /* default malloc and free */
+};
+
+/* Runs `function(arg)` as the first task on the calling thread, until it has returned and every
+ * task has ended: when it returns, what is left is cancelled and joined. Returns its result, or
+ * before it ran: -ENOMEM, -EMFILE and the like, -EINVAL for bad options, -ENOENT for an engine of
+ * that name, -EALREADY if the thread is inside weft_run already.
+ *
+ * Installs a SIGSEGV handler that names the task whose stack overflowed and passes every other
+ * fault on to the handler before it; restores that handler before it returns. */
+int weft_run(weft_function *function, void *arg, const struct weft_options *options) WEFT_MUST_USE;
+
+/* The name of the engine in use, "epoll"; NULL outside weft_run. Never suspends. */
+const char *weft_engine_name(void);
+
+/* How a stack is kept from running into its neighbour. */
+enum weft_guard {
+	WEFT_GUARD_LIGHT, /* a guard page that costs no mapping (Linux 6.13, MADV_GUARD_INSTALL) */
+	WEFT_GUARD_MPROTECT, /* a guard page that costs mappings; within the limit on those */
+	WEFT_GUARD_CANARY,   /* no page; checked when a task ends */
+};
+
+/* What the calling thread's worker has done and holds. */
+struct weft_stats {
+	uint64_t tasks;	       /* alive now */
+	uint64_t tasks_peak;   /* alive at once, at most */
+	uint64_t spawned;      /* ever */
+	uint64_t failed;       /* ended with a negative result that was not their scope's stop */
+	uint64_t switches;     /* from one stack to another */
+	uint64_t turns;	       /* times the engine was polled */
+	uint64_t stacks;       /* stacks mapped */
+	uint64_t stack_bytes;  /* address space of one, its guard included */
+	enum weft_guard guard; /* of the newest stack */
+};
+
+/* Fills `ret_stats`. Never suspends. -EPERM outside weft_run. */
+int weft_stats(struct weft_stats *ret_stats) WEFT_MUST_USE;
+
+/* The calling thread's worker, to be handed to other threads; NULL outside weft_run. */
+struct weft_worker *weft_worker_self(void);
+
+/* Has the worker call `function(arg)` soon, between two tasks; it must not suspend. May be called
+ * from any thread, and from no signal handler. The caller keeps the worker alive: the thread must
+ * have ended, or been told, before weft_run returns. -EAGAIN at the limit weft_options.posts_max;
+ * -ENOMEM. */
+int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg) WEFT_MUST_USE;
+
+/* The version of the library, "0.1.0". */
+const char *weft_version(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* All of weft. */
+#pragma once
+
+#include <weft/error.h>
+#include <weft/event.h>
+#include <weft/net.h>
+#include <weft/run.h>
+#include <weft/scope.h>
+#include <weft/serve.h>
+#include <weft/signals.h>
+#include <weft/task.h>
+#include <weft/time.h>

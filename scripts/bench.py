@@ -1,0 +1,384 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The core figures: weft beside its bare twins and its peers.
+
+    bench.py [core] [--quick] [--json FILE] [--only NAME...]
+
+Every comparison is a ratio taken in interleaved rounds (A B, B A, A B...) within one run: at least
+11, or 5 with --quick. A goal is met when the median reaches it and the unfavourable quartile does
+not lie beyond it, missed when not even the favourable quartile reaches it, undecided in between.
+What lacks a program it is compared with is not run, which is not met.
+
+Exit status: 0 all goals met, 1 one missed, 3 none missed but some undecided or not run.
+"""
+import argparse
+import json
+import os
+import re
+import signal
+import statistics
+import sys
+from dataclasses import asdict, dataclass, field
+
+from measure import (
+    BENCH, CLIENT_CPU, PEERS, PEERS_OUT, ROOT, NotRun, Server, environment, figures, first_line,
+    interleave, judge, output, quartiles, stolen_ticks,
+)
+
+PONG = ROOT / "build/release/examples/pong"
+CONNECTIONS = 20000  # of one round
+WARM_UP = 5000
+GO_ONE_CORE = {"GOMAXPROCS": "1"}
+
+
+@dataclass
+class Figure:
+    """One line of the table. With `other`, the goal is for ours / other; else for ours itself.
+    Both hold one value a round. Without a goal it is for information."""
+
+    name: str
+    unit: str
+    ours: list = field(default_factory=list)
+    other: list = field(default_factory=list)
+    goal: float | None = None
+    versus: str = ""
+    note: str = ""
+    not_run: str = ""
+
+    def judged(self):
+        return [a / b for a, b in zip(self.ours, self.other)] if self.other else self.ours
+
+    def verdict(self):
+        if self.not_run:
+            return f"not run: {self.not_run}"
+        return judge(self.judged(), self.goal) if self.goal is not None else ""
+
+
+def paired(name, unit, values, ours, other, goal=None, **more):
+    return Figure(name, unit, values[ours], values[other], goal, **more)
+
+
+# --- programs that measure themselves -----------------------------------------------------------
+
+
+def go_core():
+    PEERS_OUT.mkdir(parents=True, exist_ok=True)
+    output(["go", "build", "-o", PEERS_OUT / "go_core", PEERS / "go_core.go"])
+    return PEERS_OUT / "go_core"
+
+
+def beside_go(program, options, go_command, rounds):
+    """Rounds of a program of ours and of the Go one: {name: one value a round}."""
+    command = {
+        "weft": ([BENCH / program, "--rounds", 3, *options], None),
+        "go": ([go_core(), go_command], GO_ONE_CORE),
+    }
+    runs = interleave(
+        list(command), rounds, lambda who: figures(command[who][0], environment=command[who][1])
+    )
+    return {
+        name: [statistics.median(run[name]) for run in runs[who]]
+        for who in command
+        for name in runs[who][0]
+    }
+
+
+def switch(rounds):
+    values = figures([BENCH / "switch", "--rounds", max(rounds, 11)])
+    if "switch.bare" not in values:
+        yield Figure("switch.bare", "ns", goal=1.5, not_run="no twin for this processor")
+    else:
+        yield paired("switch.bare", "ns", values, "switch.weft", "switch.bare", 1.5, versus="bare ring")
+    try:
+        values = beside_go("switch", [], "yield", rounds)
+        yield paired("switch.go", "ns", values, "switch.weft", "go.yield", 0.2, versus="Go Gosched")
+    except NotRun as error:
+        yield Figure("switch.go", "ns", goal=0.2, not_run=str(error))
+
+
+def spawn(rounds):
+    names = ("spawn.single", 0.2), ("spawn.thousand", None)
+    try:
+        values = beside_go("spawn", [], "spawn", rounds)
+        for name, goal in names:
+            yield paired(name, "ns", values, name, f"go.{name}", goal, versus="Go")
+    except NotRun as error:
+        for name, goal in names:
+            yield Figure(name, "ns", goal=goal, not_run=str(error))
+        values = figures([BENCH / "spawn", "--rounds", rounds])
+    yield Figure("spawn.thousand.each", "ns", values["spawn.thousand"], note="aim: at most 20 ns")
+
+
+def timer(rounds):
+    values = figures([BENCH / "timer", "--rounds", max(rounds, 11)])
+    for kind, aim in ("fresh", 12), ("random", 90):
+        name = f"timer.{kind}"
+        yield paired(name, "ns", values, f"{name}.weft", f"{name}.bare", 1.3, versus="bare wheel",
+                     note=f"aim: at most {aim} ns")
+
+
+def sleepers(rounds):
+    ours = [figures([BENCH / "sleepers"]) for _ in range(min(rounds, 5))]
+    guard = next(name.split(".")[-1] for name in ours[0] if name.startswith("sleepers.guard."))
+    try:
+        go = [figures([go_core(), "sleepers"], environment=GO_ONE_CORE) for _ in ours]
+    except NotRun:
+        go = []
+    yield Figure("sleepers.memory", "B", [run["sleepers.memory"][0] for run in ours], goal=4.9 * 1024,
+                 note=f"resident {ours[0]['sleepers.resident'][0]:.0f}, page tables "
+                      f"{ours[0]['sleepers.page_tables'][0]:.0f}; guard: {guard}")
+    for what, unit in ("memory", "B"), ("virtual", "B"), ("mappings", ""):
+        mine = [run[f"sleepers.{what}"][0] for run in ours]
+        others = [run[f"go.sleepers.{what}"][0] for run in go]
+        if go:
+            yield Figure(f"sleepers.{what}.go", unit, mine, others, versus="Go")
+        elif what != "memory":
+            yield Figure(f"sleepers.{what}", unit, mine)
+
+
+# --- ping-pong servers --------------------------------------------------------------------------
+
+
+def weft_server():
+    return Server([PONG, "{address}"])
+
+
+def bare_server():
+    return Server([BENCH / "bare_epoll", "{address}"])
+
+
+def peers():
+    return {peer["name"]: peer for peer in json.loads((PEERS / "peers.json").read_text(encoding="utf-8"))}
+
+
+def peer_server(peer):
+    if "build" in peer:
+        PEERS_OUT.mkdir(parents=True, exist_ok=True)
+        output([word.format(out=PEERS_OUT, peers=PEERS) if "{out}" in word or "{peers}" in word
+                else word for word in peer["build"]])
+    keys = "environment", "config", "files", "http", "own_reply"
+    server = Server(peer["run"], **{key: peer[key] for key in keys if key in peer})
+    try:
+        load(server, WARM_UP)
+    except RuntimeError as error:
+        server.stop()
+        raise NotRun(str(error)) from error
+    return server
+
+
+def load(server, connections):
+    """Drives a server; every connection must have been answered, to the last byte."""
+    values = figures([
+        BENCH / "load", "--connections", connections, "--version", server.http,
+        "--exact", int(not server.own_reply), server.address,
+    ])
+    if values["load.errors"][0]:
+        errors = {name: v[0] for name, v in values.items() if v[0] and name.count(".") == 1}
+        raise RuntimeError(f"{server.address} did not answer every connection: {errors}")
+    return values
+
+
+def cpu_per_connection(server, connections=CONNECTIONS):
+    """Microseconds of the server's CPU time for one connection."""
+    before = server.cpu_ns()
+    load(server, connections)
+    return (server.cpu_ns() - before) / connections / 1e3
+
+
+def compare(servers, rounds):
+    for server in servers.values():
+        load(server, WARM_UP)
+    return interleave(list(servers), rounds, lambda name: cpu_per_connection(servers[name]))
+
+
+def pong_bare(rounds):
+    with weft_server() as weft, bare_server() as bare:
+        values = compare({"weft": weft, "bare": bare}, 2 * rounds)
+    yield paired("pong.bare", "us", values, "weft", "bare", 1.08, versus="bare epoll")
+
+
+def pong_peers(rounds):
+    servers, missing, table = {}, {}, peers()
+    with weft_server() as weft:
+        try:
+            for name, peer in table.items():
+                try:
+                    servers[name] = peer_server(peer)
+                except NotRun as error:
+                    missing[name] = str(error)
+            if "nginx" in servers:
+                both = compare({"weft": weft, "nginx": servers["nginx"]}, 2 * rounds)
+                yield paired("pong.nginx", "us", both, "weft", "nginx", 1.0, versus=table["nginx"]["title"])
+            rest = [name for name in servers if name != "nginx"]
+            values = compare({"weft": weft} | {name: servers[name] for name in rest}, rounds)
+            for name in rest:
+                yield paired(f"pong.{name}", "us", values, "weft", name, versus=table[name]["title"],
+                             note=table[name]["style"])
+        finally:
+            for server in servers.values():
+                server.stop()
+    for name, reason in missing.items():
+        yield Figure(f"pong.{name}", "us", goal=1.0 if name == "nginx" else None, not_run=reason)
+
+
+def count_system_calls(command, connections=10000):
+    """System calls of a server for one connection, its start and end included; and which."""
+    with Server(["strace", "-f", "-c", "-o", "{dir}/calls", *command]) as server:
+        load(server, connections)
+        traced = server.processes()[1]
+        os.kill(traced, signal.SIGTERM)
+        server.process.wait(10)
+        calls = {}
+        with open(f"{server.dir}/calls", encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
+                    calls[words[-1]] = int(words[3])
+    per_connection = {name: count / connections for name, count in calls.items()}
+    return sum(per_connection.values()), per_connection
+
+
+def pong_syscalls(rounds):
+    commands = {"weft": [PONG, "{address}"], "bare": [BENCH / "bare_epoll", "{address}"]}
+    runs = interleave(list(commands), min(rounds, 3), lambda name: count_system_calls(commands[name]))
+    which = sorted(runs["weft"][0][1].items(), key=lambda item: -item[1])[:6]
+    yield Figure("pong.syscalls", "", [total for total, _ in runs["weft"]], goal=4.3,
+                 note=", ".join(f"{name} {count:.2f}" for name, count in which))
+    yield Figure("pong.syscalls.bare", "", [total for total, _ in runs["weft"]],
+                 [total for total, _ in runs["bare"]], versus="bare epoll")
+
+
+HTTPERF = {
+    "time_ms": r"Connection time \[ms\]: min \S+ avg (\S+)",
+    "rate": r"Connection rate: (\S+)",
+    "errors": r"Errors: total (\d+)",
+    "client_limits": r"fd-unavail (\d+ addrunavail \d+ ftab-full \d+)",
+}
+
+
+def httperf(server, rate=20000, connections=40000):
+    """One open-loop run. httperf walks its source ports upward from 1024: the server's port lies
+    above the last of them. It can use 1,024 descriptors; a run that hit a limit of the client is
+    repeated, because it says nothing about the server."""
+    command = [
+        "timeout", 60, "httperf", "--hog", "--server", "127.0.0.1", "--port", server.port,
+        "--num-conns", connections, "--rate", rate, "--num-calls", 1, "--timeout", 5,
+    ]
+    for _ in range(3):
+        text = output(command, CLIENT_CPU)
+        found = {key: re.search(pattern, text)[1] for key, pattern in HTTPERF.items()}
+        if not any(int(count) for count in re.findall(r"\d+", found.pop("client_limits"))):
+            return {key: float(value) for key, value in found.items()}
+    raise NotRun("httperf ran out of descriptors or ports three times: the machine is too busy")
+
+
+def httperf_time(rounds):
+    try:
+        with weft_server() as weft, bare_server() as bare:
+            servers = {"weft": weft, "bare": bare}
+            for server in servers.values():
+                httperf(server)
+            runs = interleave(list(servers), max(5, rounds // 2), lambda name: httperf(servers[name]))
+    except NotRun as error:
+        yield Figure("httperf.time", "ms", goal=1.3, not_run=str(error))
+        yield Figure("httperf.errors", "", goal=0, not_run=str(error))
+        return
+    times = {name: [run["time_ms"] for run in runs[name]] for name in runs}
+    rate = statistics.median(run["rate"] for run in runs["weft"])
+    yield paired("httperf.time", "ms", times, "weft", "bare", 1.3, versus="bare epoll",
+                 note=f"20,000/s asked, {rate:,.0f}/s reached")
+    yield Figure("httperf.errors", "", [run["errors"] for run in runs["weft"]], goal=0,
+                 note="of 40,000 connections")
+
+
+# --- the command --------------------------------------------------------------------------------
+
+GROUPS = {
+    "switch": switch, "spawn": spawn, "timer": timer, "sleepers": sleepers, "pong.bare": pong_bare,
+    "pong.peers": pong_peers, "pong.syscalls": pong_syscalls, "httperf": httperf_time,
+}
+
+
+def run_group(name, rounds):
+    """The figures of one group; what stops it early is a line of its own, and not met."""
+    try:
+        yield from GROUPS[name](rounds)
+    except NotRun as error:
+        yield Figure(name, "", goal=0, not_run=str(error))
+    except RuntimeError as error:
+        yield Figure(name, "", [1], goal=0, note=str(error))
+
+
+def number(value):
+    if value and abs(value) < 100:
+        return f"{value:.3g}"
+    return f"{value:,.0f}"
+
+
+def row(figure):
+    if figure.not_run:
+        return [figure.name, "", "", "", "", "", figure.verdict()]
+    q1, ratio, q3 = map(number, quartiles(figure.judged()))
+    ours = f"{number(statistics.median(figure.ours))} {figure.unit}".strip()
+    other = f"{number(statistics.median(figure.other))} {figure.versus}" if figure.other else ""
+    goal = f"<= {number(figure.goal)}" if figure.goal is not None else ""
+    return [figure.name, ours, other, ratio if figure.other else "", f"[{q1}, {q3}]", goal,
+            "; ".join(filter(None, (figure.verdict(), figure.note)))]
+
+
+def print_table(found):
+    rows = [["figure", "weft", "other", "ratio", "quartiles", "goal", "verdict"]]
+    rows += [row(figure) for figure in found]
+    widths = [max(len(cells[i]) for cells in rows) for i in range(6)]
+    for cells in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(cells, [*widths, 0])).rstrip())
+
+
+def versions():
+    probes = {name: peer["version"] for name, peer in peers().items()} | {
+        "httperf": ["httperf", "--version"], "strace": ["strace", "--version"],
+    }
+    return {name: first_line(probe) for name, probe in probes.items()}
+
+
+def exit_status(found):
+    verdicts = [figure.verdict() for figure in found if figure.goal is not None]
+    if "missed" in verdicts:
+        return 1
+    return 0 if all(verdict == "met" for verdict in verdicts) else 3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("suite", nargs="?", default="core", choices=["core"])
+    parser.add_argument("--quick", action="store_true", help="5 rounds in place of 11")
+    parser.add_argument("--json", metavar="FILE", help="write all values and the environment")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME",
+                        help="of " + ", ".join(GROUPS))
+    arguments = parser.parse_args()
+    rounds = 5 if arguments.quick else 11
+
+    ticks, stolen = stolen_ticks()
+    found = []
+    for name in arguments.only:
+        print(f"{name}...", file=sys.stderr, flush=True)
+        found += run_group(name, rounds)
+    ticks_after, stolen_after = stolen_ticks()
+    steal = 100 * (stolen_after - stolen) / max(1, ticks_after - ticks)
+    print_table(found)
+    print(f"\n{rounds} rounds; the hypervisor took {steal:.1f} % of the processor time")
+
+    if arguments.json:
+        record = {
+            "rounds": rounds,
+            "steal_percent": steal,
+            "environment": environment(versions()),
+            "figures": [asdict(figure) | {"verdict": figure.verdict()} for figure in found],
+        }
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+    return exit_status(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Builds the tests and runs them in every configuration; the last line counts the results.
+
+    scripts/test.py [--full] [FILTER]
+
+FILTER keeps the runs whose "configuration/program" contains it: "core_scope", "tsan/", "asan/net_".
+
+Each program is a Check suite in fork mode that writes its results as XML. A program that crashes,
+hangs, or writes no results counts as a failed test, and so does a build that fails. A test that
+prints the line "skip: reason" counts as skipped.
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import typing
+from xml.etree import ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ENGINES = ("epoll",)
+JOBS = 2
+PROGRAM_SECONDS = 120  # how long a program may run; the harness limits each test
+NAMESPACE = "{http://check.sourceforge.net/ns}"
+VALGRIND = "valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+SANITIZERS = {
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1",
+}
+
+
+class Config(typing.NamedTuple):
+    """One way to run the programs whose names match `programs`."""
+    name: str
+    preset: str
+    programs: str = ""
+    env: dict = {}
+    wrapper: str = ""
+    slowness: int = 1  # by which the time limit is multiplied
+
+
+class Result(typing.NamedTuple):
+    name: str
+    failed: bool
+    seconds: float
+    message: str
+
+
+def configurations(full):
+    """Every way the tests are run."""
+    # The sanitizers reserve fixed addresses that the kernel's randomisation may take from them.
+    fixed = "setarch -R" if subprocess.run(["setarch", "-R", "true"]).returncode == 0 else ""
+    for engine in ENGINES:
+        env = {"WEFT_ENGINE": engine}
+        yield Config(engine, "release", env=env)
+        yield Config(f"{engine}-asan", "asan", "", env | SANITIZERS, fixed, 3)
+    yield Config("tsan", "tsan", "", SANITIZERS, fixed, 5)
+    yield Config("ucontext", "ucontext", "arch_|core_")
+    yield Config("yield-always", "release", "core_|net_", {"WEFT_YIELD_ALWAYS": "1"})
+    slow = "" if full else "base_|arch_|core_"
+    yield Config("valgrind", "release", slow, wrapper=VALGRIND, slowness=10)
+
+
+def build(preset):
+    """Builds a preset; returns its output if that failed, else nothing."""
+    start = time.monotonic()
+    for command in (["cmake", "--preset", preset, "-DWEFT_TESTS=ON", "-DWEFT_WERROR=ON"],
+                    ["cmake", "--build", f"build/{preset}", "--", "--quiet"]):
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace")
+        if done.returncode:
+            return done.stdout
+    print(f"build {preset}: {time.monotonic() - start:.1f} s", flush=True)
+    return None
+
+
+def kill_session(session):
+    """Kills what a program left running; a test in fork mode has a process group of its own."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text(errors="replace").rpartition(")")[2].split()[3]) == session:
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+        except (OSError, IndexError):
+            pass  # it has ended meanwhile
+
+
+def read_results(xml, name):
+    """The results a program wrote; those written before a crash are not well-formed, and lost."""
+    try:
+        tests = list(ElementTree.parse(xml).iter(f"{NAMESPACE}test"))
+    except (OSError, ElementTree.ParseError):
+        return []
+    results = []
+    for test in tests:
+        text = {child.tag.removeprefix(NAMESPACE): child.text or "" for child in test}
+        loop = f"[{text['iteration']}]" if text["iteration"] != "0" else ""
+        results.append(Result(f"{name}:{text['id']}{loop}", test.get("result") != "success",
+                              float(text["duration"]), f"{text['fn']}: {text['message']}"))
+    return results
+
+
+def run(config, program):
+    """Runs one program; returns its results, its skips and its output."""
+    name = f"{config.name}/{program}"
+    limit = PROGRAM_SECONDS * config.slowness
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        xml, log = pathlib.Path(folder, "results.xml"), pathlib.Path(folder, "output")
+        env = os.environ | config.env | {"CK_FORK": "yes", "CK_XML_LOG_FILE_NAME": str(xml)}
+        command = [*config.wrapper.split(), str(ROOT / "build" / config.preset / "tests" / program)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
+                                       stdout=output, stderr=output, start_new_session=True)
+            try:
+                process.wait(limit)
+                trouble = f"ended with status {process.returncode}" if process.returncode else ""
+            except subprocess.TimeoutExpired:
+                trouble = f"still running after {limit} s"
+            kill_session(process.pid)
+            process.wait()
+        output = log.read_text(errors="replace")
+        results = read_results(xml, name)
+    if not results:
+        trouble = f"wrote no results; {trouble or 'ended with status 0'}"
+    if trouble and not any(result.failed for result in results):
+        results.append(Result(name, True, time.monotonic() - start, trouble))
+    return results, re.findall(r"^skip: (.*)$", output, re.MULTILINE), output
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--full", action="store_true", help="valgrind over everything, too")
+    parser.add_argument("filter", nargs="?", default="", help='part of "configuration/program"')
+    options = parser.parse_args()
+
+    programs = sorted(f"{path.parent.name}_{path.stem}" for path in ROOT.glob("tests/*/*.c")
+                      if path.parent.name != "harness")
+    runs = [(config, program) for config in configurations(options.full) for program in programs
+            if re.match(config.programs, program) and options.filter in f"{config.name}/{program}"]
+    if not runs:
+        print("no test matches")
+    results, skips = [], collections.Counter()
+    broken = set()
+    for preset in dict.fromkeys(config.preset for config, _ in runs):
+        output = build(preset)
+        if output is not None:
+            broken.add(preset)
+            results.append(Result(f"{preset}:build", True, 0, ""))
+            print(f"FAILED {preset}:build\n{output}", flush=True)
+
+    def run_and_print(config, program):
+        ran, skipped, output = run(config, program)
+        failures = [f"FAILED {result.name}: {result.message}\n" for result in ran if result.failed]
+        if failures:
+            print("".join(failures), output, sep="", flush=True)
+        return ran, skipped
+
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        ready = [(config, program) for config, program in runs if config.preset not in broken]
+        for ran, skipped in pool.map(lambda pair: run_and_print(*pair), ready):
+            results += ran
+            skips.update(skipped)
+
+    for reason, count in skips.items():
+        print(f"skipped {count}: {reason}")
+    print("slowest:")
+    for result in sorted(results, key=lambda result: -result.seconds)[:10]:
+        print(f"{result.seconds:8.2f} s  {result.name}")
+    failed = sum(result.failed for result in results)
+    skipped = skips.total()
+    print(f"{len(results) - failed - skipped} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

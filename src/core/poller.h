@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between the scheduler and an engine.
+ *
+ * The scheduler sleeps in the engine, and takes time and chance from it, although engines lie in a
+ * higher layer: an engine in io/ fills in this table, and runtime/ hands it to the worker. The
+ * scheduler itself calls now, random, wait and wake; operations are submitted and cancelled by
+ * io/op.c.
+ *
+ * An operation is shaped as a completion: it is submitted, and it settles once, with a result. The
+ * memory it names is the engine's from submission until then. Its states are those of its waiter
+ * (core/wait.h): *armed*; *cancel-requested*, when someone asked it to end; *settled*. A cancel is
+ * a request only: an operation that could be completed is, and its result counts.
+ *
+ * Everything but wake is called by the worker's own thread.
+ */
+#pragma once
+
+#include "core/wait.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weft/time.h>
+
+struct wf_file;
+struct wf_op;
+struct wf_poller;
+
+struct wf_poller_ops {
+	const char *name;
+
+	/* Releases the engine. No operation is pending. */
+	void (*done)(struct wf_poller *poller);
+
+	/* Nanoseconds on the engine's monotonic clock. */
+	weft_time (*now)(struct wf_poller *poller);
+
+	/* 64 bits to seed a generator with. */
+	uint64_t (*random)(struct wf_poller *poller);
+
+	/* Starts an operation. Returns true when it was performed on the spot; its result is in
+	 * op->waiter.result then. Otherwise it is armed, and settles inside a later wait or cancel. */
+	bool (*submit)(struct wf_poller *poller, struct wf_op *op);
+
+	/* Asks a pending operation to end, with op->waiter.code as its result if nothing was done. It
+	 * settles now or inside a later wait. Cannot fail. */
+	void (*cancel)(struct wf_poller *poller, struct wf_op *op);
+
+	/* Releases the descriptor of a file whose pending operations have been cancelled; closes it
+	 * at once, or when the last of them has settled. */
+	void (*close)(struct wf_poller *poller, struct wf_file *file);
+
+	/* Settles what is ready; sleeps until something is, until `deadline`, or until a wake. A
+	 * deadline in the past only looks. May return early for no reason. */
+	void (*wait)(struct wf_poller *poller, weft_time deadline);
+
+	/* Ends the present or the next wait. Any thread. */
+	void (*wake)(struct wf_poller *poller);
+};
+
+struct wf_poller {
+	const struct wf_poller_ops *ops;
+};

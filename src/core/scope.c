@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Open scopes form a tree. A scope's parent is the scope that was innermost for its owner when it
+ * was opened: another one of the same owner, or the one its owner was spawned into.
+ *
+ *	root ── task ── scope A ── scope B (opened inside A by the same task: A.inner)
+ *	                  │
+ *	                  ├─ child task ── scope C (the child's outermost; its parent is A)
+ *	                  └─ child task    (no scope of its own: A holds for it)
+ *
+ * What holds for a scope is kept in the scope: `stop`, `stopping`, and the nearest deadline. It is
+ * taken from the parent when the scope is opened, and a stop that comes later is carried down the
+ * tree at once, by stop_beneath. So a checkpoint looks at one scope only.
+ */
+#include "core/scope.h"
+
+#include "base/assert.h"
+#include "core/wait.h"
+#include "core/worker.h"
+
+#include <errno.h>
+
+/* ---- Walking down the tree ------------------------------------------------------------------- */
+
+/* The outermost scope of the first of these siblings that has one open. */
+static struct weft_scope *first_among(struct wf_task *sibling)
+{
+	for (; sibling; sibling = sibling->next)
+		if (sibling->outermost)
+			return sibling->outermost;
+	return NULL;
+}
+
+static struct weft_scope *first_beneath(const struct weft_scope *scope)
+{
+	return scope->inner ? scope->inner : first_among(scope->children);
+}
+
+/* The scope after `scope` and everything beneath it, in a walk from `top` downward. No recursion:
+ * the tree may be deeper than a stack. */
+static struct weft_scope *next_beside(const struct weft_scope *scope, const struct weft_scope *top)
+{
+	while (scope != top) {
+		struct weft_scope *parent = scope->parent;
+		struct weft_scope *next = parent->inner == scope ? first_among(parent->children) :
+								   first_among(scope->owner->next);
+
+		if (next)
+			return next;
+		scope = parent;
+	}
+	return NULL;
+}
+
+/* Calls `interrupt` for every task for which `scope` is the one that holds. */
+static void interrupt_tasks(const struct weft_scope *scope, int code,
+			    void (*interrupt)(struct wf_task *task, int code))
+{
+	if (scope->owner->scope == scope)
+		interrupt(scope->owner, code);
+	for (struct wf_task *child = scope->children; child; child = child->next)
+		if (child->scope == scope)
+			interrupt(child, code);
+}
+
+/* Makes `code` hold for a scope and everything beneath it but shields, and wakes who waits. */
+static void stop_beneath(struct weft_scope *top, int code)
+{
+	struct weft_scope *scope = top;
+
+	while (scope) {
+		struct weft_scope *down = NULL;
+
+		if (!scope->stop && (scope == top || scope->kind != WEFT_SCOPE_SHIELD)) {
+			scope->stop = code;
+			interrupt_tasks(scope, code, wf_wait_interrupt);
+			down = first_beneath(scope);
+		}
+		scope = down ? down : next_beside(scope, top);
+	}
+}
+
+static void stop_own(struct weft_scope *scope, int code)
+{
+	if (!scope->own_stop)
+		scope->own_stop = code;
+	stop_beneath(scope, code);
+}
+
+/* ---- Opening and closing --------------------------------------------------------------------- */
+
+static void expire(struct weft_timer_ *timer)
+{
+	wf_scope_expire(wf_container(timer, struct weft_scope, timer));
+}
+
+static void open_scope(struct weft_scope *scope, struct wf_task *owner,
+		       enum weft_scope_kind kind, weft_time deadline, const char *site)
+{
+	struct weft_scope *parent = owner->scope;
+
+	*scope = (struct weft_scope){
+		.parent = parent,
+		.owner = owner,
+		.deadline = deadline,
+		.deadline_scope = deadline == WEFT_FOREVER ? NULL : scope,
+		.timer = { .when = deadline, .fire = expire },
+		.site = site,
+		.kind = (uint8_t)kind,
+	};
+	if (parent) {
+		scope->stopping = parent->stopping;
+		if (kind != WEFT_SCOPE_SHIELD) {
+			scope->stop = parent->stop;
+			if (parent->deadline <= deadline) {
+				scope->deadline = parent->deadline;
+				scope->deadline_scope = parent->deadline_scope;
+			}
+		}
+		if (parent == owner->home)
+			owner->outermost = scope;
+		else
+			parent->inner = scope;
+	}
+	owner->scope = scope;
+}
+
+void wf_scope_open_root(struct weft_worker *worker)
+{
+	worker->keeper = (struct wf_task){ .worker = worker, .name = "keeper", .site = "weft_run" };
+	open_scope(&worker->root, &worker->keeper, WEFT_SCOPE_PLAIN, WEFT_FOREVER, "weft_run");
+}
+
+void weft_scope_open_at(struct weft_scope *scope, enum weft_scope_kind kind, weft_time deadline,
+			const char *site)
+{
+	struct wf_task *task = wf_task_self();
+
+	if (!task) {
+		*scope = (struct weft_scope){ .site = site };
+		return;
+	}
+	if (kind == WEFT_SCOPE_SHIELD && deadline == WEFT_FOREVER)
+		wf_panic("the shield opened at %s by task \"%s\" has no deadline; give it one",
+			 site, task->name);
+	open_scope(scope, task, kind, deadline, site);
+}
+
+/* Waits for the children of the scope, which the caller is about to close. */
+static void join(struct weft_scope *scope, struct wf_task *task)
+{
+	struct wf_waiter waiter = { .task = task, .object = scope, .reason = WF_WAIT_JOIN };
+
+	if (scope->owner != task || task->scope != scope)
+		wf_panic("task \"%s\" (spawned at %s) closes the scope opened at %s, but its innermost "
+			 "scope is the one opened at %s; close scopes in the reverse order of opening",
+			 task->name, task->site, scope->site, task->scope->site);
+	if (scope->live > 0) {
+		scope->joiner = &waiter;
+		(void)wf_wait(&waiter); /* settled with 0, and not interruptible */
+		scope->joiner = NULL;
+	}
+	wf_timers_disarm(&task->worker->timers, &scope->timer);
+	task->scope = scope->parent;
+	if (scope->parent == task->home)
+		task->outermost = NULL;
+	else
+		scope->parent->inner = NULL;
+	scope->owner = NULL;
+}
+
+int weft_scope_close(struct weft_scope *scope)
+{
+	struct wf_task *task = wf_task_self();
+
+	if (!scope->owner || !task)
+		return -EPERM;
+	join(scope, task);
+	if (scope->failure)
+		return scope->failure;
+	if (scope->own_stop)
+		return scope->own_stop;
+	return scope->stop;
+}
+
+void weft_scope_leave(struct weft_scope *scope)
+{
+	struct wf_task *task = wf_task_self();
+
+	if (!scope->owner || !task)
+		return;
+	if (scope->live > 0)
+		weft_scope_cancel(scope);
+	join(scope, task);
+}
+
+/* ---- Stops ----------------------------------------------------------------------------------- */
+
+void wf_scope_expire(struct weft_scope *scope)
+{
+	wf_timers_disarm(&scope->owner->worker->timers, &scope->timer);
+	stop_own(scope, WEFT_EDEADLINE);
+}
+
+void weft_scope_cancel(struct weft_scope *scope)
+{
+	if (scope->owner)
+		stop_own(scope, -ECANCELED);
+}
+
+static void interrupt_softly(struct wf_task *task, int code)
+{
+	if (task->waiter && task->waiter->ends_softly)
+		wf_wait_interrupt(task, code);
+}
+
+void weft_scope_stop(struct weft_scope *top)
+{
+	struct weft_scope *scope = top->owner ? top : NULL;
+
+	while (scope) {
+		struct weft_scope *down = NULL;
+
+		if (!scope->stopping) {
+			scope->stopping = true;
+			interrupt_tasks(scope, WEFT_ESTOPPING, interrupt_softly);
+			down = first_beneath(scope);
+		}
+		scope = down ? down : next_beside(scope, top);
+	}
+}
+
+static void withdraw_stop_wait(struct wf_waiter *waiter)
+{
+	wf_wait_settle(waiter, waiter->code);
+}
+
+int weft_stop_wait(void)
+{
+	struct wf_task *task = wf_task_self();
+	struct wf_waiter waiter = { .task = task,
+				    .withdraw = withdraw_stop_wait,
+				    .reason = WF_WAIT_STOP,
+				    .ends_softly = true };
+	int r;
+
+	if (!task)
+		return -EPERM;
+	r = wf_checkpoint(task);
+	if (r < 0)
+		return r;
+	if (!task->scope->stopping)
+		return (int)wf_wait(&waiter);
+	wf_task_refused(task, WEFT_ESTOPPING);
+	return WEFT_ESTOPPING;
+}
+
+/* ---- Children -------------------------------------------------------------------------------- */
+
+uint64_t weft_scope_failures(const struct weft_scope *scope)
+{
+	return scope->failures;
+}
+
+void wf_scope_adopt(struct weft_scope *scope, struct wf_task *child)
+{
+	child->scope = child->home = scope;
+	child->prev = NULL;
+	child->next = scope->children;
+	if (child->next)
+		child->next->prev = child;
+	scope->children = child;
+	scope->live++;
+}
+
+/* A stop that reached the child through this scope is not the child's failure. */
+static bool is_failure(const struct weft_scope *scope, int result)
+{
+	return result < 0 && result != scope->stop &&
+	       !(result == WEFT_ESTOPPING && scope->stopping);
+}
+
+void wf_scope_child_ended(struct weft_scope *scope, struct wf_task *child, int result)
+{
+	if (child->prev)
+		child->prev->next = child->next;
+	else
+		scope->children = child->next;
+	if (child->next)
+		child->next->prev = child->prev;
+	scope->live--;
+
+	if (wf_unlikely(is_failure(scope, result))) {
+		scope->failures++;
+		child->worker->failed++;
+		if (scope->kind != WEFT_SCOPE_SERVING && !scope->failure) {
+			scope->failure = result;
+			stop_own(scope, -ECANCELED);
+		}
+	}
+	if (scope->live == 0 && scope->joiner)
+		wf_wait_settle(scope->joiner, 0);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/stack.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+	PAGE_BYTES = 4096,
+	STACK_BYTES_DEFAULT = 256 * 1024,
+	STACK_BYTES_MIN = 16 * 1024,
+	STACK_BYTES_MAX = 1 << 30,
+	CANARY_BYTES = 64,
+	HEADER_BYTES = (sizeof(struct wf_stack) + 63) / 64 * 64,
+};
+
+/* Newer than the C library's headers. */
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
+		   const struct wf_stacks_options *options)
+{
+	size_t bytes = options->stack_bytes ? options->stack_bytes : STACK_BYTES_DEFAULT;
+	size_t pages;
+
+	if (bytes < STACK_BYTES_MIN || bytes > STACK_BYTES_MAX)
+		return -EINVAL;
+	pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES + 1;
+	pages |= 1; /* an odd distance spreads the tops over the cache */
+	*stacks = (struct wf_stacks){
+		.memory = memory,
+		.entry = options->entry,
+		.slot_bytes = pages * PAGE_BYTES,
+		.guard = options->guard,
+		.guard_budget = options->guard_budget,
+	};
+	return 0;
+}
+
+static uint32_t *free_at(const struct wf_stacks *stacks, uint32_t position)
+{
+	return &stacks->slabs[position / WF_SLAB_SLOTS]->free[position % WF_SLAB_SLOTS];
+}
+
+static char *slot_of(const struct wf_stacks *stacks, uint32_t number)
+{
+	return stacks->slabs[number / WF_SLAB_SLOTS]->base +
+	       (size_t)(number % WF_SLAB_SLOTS) * stacks->slot_bytes;
+}
+
+static struct wf_stack *stack_of(const struct wf_stacks *stacks, uint32_t number)
+{
+	char *top = slot_of(stacks, number) + stacks->slot_bytes - HEADER_BYTES;
+
+	return (struct wf_stack *)(void *)top;
+}
+
+void wf_stacks_done(struct wf_stacks *stacks)
+{
+	for (uint32_t i = stacks->cold_count; i < stacks->free_count; i++)
+		wf_fiber_done(&stack_of(stacks, *free_at(stacks, i))->fiber);
+	for (uint32_t i = 0; i < stacks->slab_count; i++) {
+		/* Unmapping a whole mapping cannot fail. */
+		(void)munmap(stacks->slabs[i]->base, WF_SLAB_SLOTS * stacks->slot_bytes);
+		wf_memory_free(stacks->memory, stacks->slabs[i], sizeof(struct wf_slab));
+	}
+	wf_memory_free(stacks->memory, stacks->slabs,
+		       stacks->slab_capacity * sizeof *stacks->slabs);
+	*stacks = (struct wf_stacks){ 0 };
+}
+
+static int grow_table(struct wf_stacks *stacks)
+{
+	uint32_t capacity = stacks->slab_capacity ? 2 * stacks->slab_capacity : 4;
+	struct wf_slab **slabs =
+		wf_memory_resize(stacks->memory, stacks->slabs,
+				 stacks->slab_capacity * sizeof *slabs, capacity * sizeof *slabs);
+
+	if (!slabs)
+		return -ENOMEM;
+	stacks->slabs = slabs;
+	stacks->slab_capacity = capacity;
+	return 0;
+}
+
+/* The new slots are cold, so they go to the front of the array, the lowest to be taken first. */
+static void add_free(struct wf_stacks *stacks, uint32_t first)
+{
+	for (uint32_t i = stacks->free_count; i-- > 0;)
+		*free_at(stacks, i + WF_SLAB_SLOTS) = *free_at(stacks, i);
+	for (uint32_t i = 0; i < WF_SLAB_SLOTS; i++)
+		*free_at(stacks, i) = first + WF_SLAB_SLOTS - 1 - i;
+	stacks->free_count += WF_SLAB_SLOTS;
+	stacks->cold_count += WF_SLAB_SLOTS;
+}
+
+static int add_slab(struct wf_stacks *stacks)
+{
+	size_t bytes = WF_SLAB_SLOTS * stacks->slot_bytes;
+	struct wf_slab *slab;
+
+	if (stacks->slab_count == stacks->slab_capacity && grow_table(stacks) < 0)
+		return -ENOMEM;
+	slab = wf_memory_new(stacks->memory, sizeof *slab);
+	if (!slab)
+		return -ENOMEM;
+	memset(slab->guarded, 0, sizeof slab->guarded);
+	slab->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	if (slab->base == MAP_FAILED) {
+		wf_memory_free(stacks->memory, slab, sizeof *slab);
+		return -ENOMEM;
+	}
+	/* A huge page would give 30 stacks their memory at once. A kernel without huge pages refuses
+	 * this, and may. */
+	(void)madvise(slab->base, bytes, MADV_NOHUGEPAGE);
+	stacks->slabs[stacks->slab_count++] = slab;
+	add_free(stacks, (stacks->slab_count - 1) * WF_SLAB_SLOTS);
+	return 0;
+}
+
+int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
+{
+	while (wf_unlikely(stacks->free_count < count))
+		if (add_slab(stacks) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+/* Puts the guard page of a slot in place, by the best means that still works. */
+static bool install_guard(struct wf_stacks *stacks, char *slot)
+{
+	if (stacks->guard == WEFT_GUARD_LIGHT) {
+		if (madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
+			return true;
+		stacks->guard = WEFT_GUARD_MPROTECT; /* locked memory, for one */
+	}
+	if (stacks->guard == WEFT_GUARD_MPROTECT) {
+		if (stacks->guard_budget > 0 && mprotect(slot, PAGE_BYTES, PROT_NONE) == 0) {
+			stacks->guard_budget--;
+			return true;
+		}
+		stacks->guard = WEFT_GUARD_CANARY;
+	}
+	return false;
+}
+
+static bool is_guarded(struct wf_stacks *stacks, uint32_t number)
+{
+	uint64_t *word = &stacks->slabs[number / WF_SLAB_SLOTS]->guarded[number / 64 % 4];
+	uint64_t bit = 1ull << (number % 64);
+
+	if (!(*word & bit) && install_guard(stacks, slot_of(stacks, number)))
+		*word |= bit;
+	return (*word & bit) != 0;
+}
+
+/* The first use of a stack, or of one whose memory was given back. */
+static void warm_up(struct wf_stacks *stacks, struct wf_stack *stack, uint32_t number)
+{
+	stack->number = number;
+	stack->guarded = is_guarded(stacks, number);
+	stack->low = slot_of(stacks, number) + PAGE_BYTES;
+	wf_fiber_init(&stack->fiber, stack->low, (size_t)((char *)stack - stack->low));
+	wf_context_init(&stack->context, stack, stacks->entry, stack);
+}
+
+struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
+{
+	uint32_t number;
+	struct wf_stack *stack;
+
+	wf_assert(stacks->free_count > 0);
+	number = *free_at(stacks, --stacks->free_count);
+	stack = stack_of(stacks, number);
+	if (wf_unlikely(stacks->free_count < stacks->cold_count)) {
+		stacks->cold_count = stacks->free_count;
+		warm_up(stacks, stack, number);
+	}
+	if (wf_stacks_warm(stacks) < stacks->unused_count)
+		stacks->unused_count = wf_stacks_warm(stacks);
+	return stack;
+}
+
+void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack)
+{
+	*free_at(stacks, stacks->free_count++) = stack->number;
+}
+
+static void cool_down(struct wf_stacks *stacks)
+{
+	uint32_t number = *free_at(stacks, stacks->cold_count++);
+	struct wf_stack *stack = stack_of(stacks, number);
+
+	wf_fiber_done(&stack->fiber);
+	/* Guard pages of either kind survive this. It fails for locked memory, which then stays. */
+	(void)madvise(slot_of(stacks, number) + PAGE_BYTES, stacks->slot_bytes - PAGE_BYTES,
+		      MADV_DONTNEED);
+}
+
+uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep)
+{
+	uint32_t warm = wf_stacks_warm(stacks);
+	uint32_t surplus = warm > keep ? warm - keep : 0;
+	uint32_t count = stacks->unused_count < surplus ? stacks->unused_count : surplus;
+
+	for (uint32_t i = 0; i < (count + 1) / 2; i++)
+		cool_down(stacks);
+	stacks->unused_count = wf_stacks_warm(stacks);
+	return surplus - (count + 1) / 2;
+}
+
+bool wf_stack_is_intact(const struct wf_stack *stack)
+{
+	static const char zeros[CANARY_BYTES];
+
+	return stack->guarded || memcmp(stack->low, zeros, CANARY_BYTES) == 0;
+}
+
+bool wf_stack_overflowed(const struct wf_stack *stack, const void *address)
+{
+	uintptr_t guard = (uintptr_t)stack->low - PAGE_BYTES;
+	uintptr_t at = (uintptr_t)address;
+
+	return at >= guard && at < guard + PAGE_BYTES;
+}

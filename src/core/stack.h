@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stacks, and the pool a worker keeps them in.
+ *
+ * Stacks are mapped by the slab: one mapping of many slots, committed page by page as it is touched.
+ *
+ *	slot:	| guard page | stack, growing down ............. | struct wf_stack |
+ *		low ^                                              top ^
+ *
+ * The struct shares the topmost page with the first frames, so that a task that sleeps near the
+ * bottom of its call tree costs one page. With the default size a slot is 65 pages: at a distance
+ * of 64 the tops of all stacks would compete for the same few lines of the cache.
+ *
+ * The guard is, in order of preference: MADV_GUARD_INSTALL (Linux 6.13), which needs no mapping of
+ * its own and survives MADV_DONTNEED; mprotect, which splits the mapping, within a budget because
+ * the kernel limits mappings; else a canary, the lowest words of the stack, looked at when a task
+ * ends. The first two die at the overflow, the last one after it.
+ *
+ * A stack is a coroutine that runs tasks, one after another (core/worker.c). While it has none it
+ * lies in the pool, suspended in its loop, and giving it a task is an ordinary switch.
+ *
+ * Free stacks are numbers in one array: those that own no memory first, then the touched ones, the
+ * coldest first. The hottest is taken from the end; trimming works at the boundary.
+ */
+#pragma once
+
+#include "arch/fiber.h"
+#include "arch/switch.h"
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <weft/run.h>
+
+struct wf_stack {
+	struct wf_context context; /* while it is in the pool */
+	struct wf_fiber fiber;
+	char *low; /* the lowest usable byte */
+	uint32_t number;
+	bool guarded; /* by a page, not by the canary only */
+};
+
+enum { WF_SLAB_SLOTS = 256 };
+
+struct wf_slab {
+	char *base;
+	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard page is in place */
+	uint32_t free[WF_SLAB_SLOTS];	      /* this slab's part of the array of free stacks */
+};
+
+struct wf_stacks {
+	struct wf_memory *memory;
+	void (*entry)(void *stack); /* what a stack that was never used starts with */
+	size_t slot_bytes; /* a stack with its guard */
+	enum weft_guard guard;
+	uint32_t guard_budget; /* mprotect guards still allowed */
+	uint32_t free_count;
+	uint32_t cold_count;   /* the first of them own no memory */
+	uint32_t unused_count; /* touched ones that were not taken since wf_stacks_trim */
+	uint32_t slab_count, slab_capacity;
+	struct wf_slab **slabs;
+};
+
+struct wf_stacks_options {
+	size_t stack_bytes;
+	enum weft_guard guard;	 /* the best one that works here */
+	uint32_t guard_budget;	 /* how many mprotect guards may be made */
+	void (*entry)(void *stack);
+};
+
+/* Makes an empty pool; fails only by -EINVAL for a size that is none. */
+int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
+		   const struct wf_stacks_options *options);
+
+/* Unmaps everything. No stack is in use. */
+void wf_stacks_done(struct wf_stacks *stacks);
+
+/* Makes sure that `count` stacks are free, so that as many calls of wf_stacks_take succeed. -ENOMEM. */
+int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count);
+
+/* Takes the hottest free stack; there must be one. */
+struct wf_stack *wf_stacks_take(struct wf_stacks *stacks);
+
+/* Gives a stack back; the caller may still be running on it, until it switches. */
+void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack);
+
+/* Gives the memory of half the free stacks that were not used since the last call back to the
+ * kernel, all but `keep`; returns how many touched ones remain beyond those. */
+uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep);
+
+/* Free stacks that own memory. */
+static inline uint32_t wf_stacks_warm(const struct wf_stacks *stacks)
+{
+	return stacks->free_count - stacks->cold_count;
+}
+
+/* Whether the canary of a stack is untouched. */
+bool wf_stack_is_intact(const struct wf_stack *stack);
+
+/* Whether an address that faulted lies in the guard page of a stack. */
+bool wf_stack_overflowed(const struct wf_stack *stack, const void *address);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A task: the control block. The stack it runs on is another object, and it has none before it
+ * first runs.
+ */
+#pragma once
+
+#include "arch/switch.h"
+#include "base/queue.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <weft/scope.h>
+#include <weft/task.h>
+
+struct weft_worker;
+struct wf_stack;
+struct wf_waiter;
+
+struct wf_task {
+	/* What every switch touches. */
+	struct wf_queue_node ready; /* in the run queue, or in the list of free blocks */
+	struct wf_context context;  /* while it does not run */
+	struct wf_stack *stack;	    /* NULL until it first runs */
+	struct weft_scope *scope;   /* the innermost: the one that holds for it */
+	struct wf_waiter *waiter;   /* while it is suspended in wf_wait */
+	struct weft_worker *worker;
+	uint32_t refusals; /* checkpoints in a row that were refused */
+	uint8_t priority;  /* enum weft_priority */
+
+	/* What its birth and its death touch. */
+	uint16_t copy_bytes;	      /* length of `arg` if it is the task's own copy, else 0 */
+	struct weft_scope *home;      /* the scope it was spawned into */
+	struct weft_scope *outermost; /* the first scope it opened, if any is open */
+	struct wf_task *next, *prev;  /* among the children of `home` */
+	weft_function *function;
+	void *arg;
+	const char *site;	   /* where it was spawned */
+	const char *function_name; /* as the spawning code wrote it */
+	const char *name;	   /* the same, unless the task has named itself */
+};
+
+/* Control blocks come from chunks that live as long as the worker. */
+struct wf_task_chunk;
+
+/* Ends a task that returned `result`: checks its stack and its scopes, tells its scope, and frees
+ * the block. Called on its own stack. */
+void wf_task_end(struct wf_task *task, int result);
+
+/* Frees the chunks. No task is left. */
+void wf_tasks_done(struct weft_worker *worker);

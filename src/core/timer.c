@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/timer.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+
+#include <stddef.h>
+
+enum { SLOTS = 1 << WF_TIMER_SLOT_BITS, SLOT_MASK = SLOTS - 1 };
+
+/* Head and timer begin with the same two links; only those of a head are ever used. */
+_Static_assert(offsetof(struct wf_timer_slot, next) == offsetof(struct weft_timer_, next) &&
+		       offsetof(struct wf_timer_slot, prev) == offsetof(struct weft_timer_, prev),
+	       "a slot head must look like a timer");
+
+static struct weft_timer_ *head_of(struct wf_timer_slot *slot)
+{
+	return (struct weft_timer_ *)(void *)slot;
+}
+
+static uint64_t tick_up(weft_time when)
+{
+	uint64_t ns = when > 0 ? (uint64_t)when : 0;
+
+	return (ns + (1u << WF_TIMER_TICK_BITS) - 1) >> WF_TIMER_TICK_BITS;
+}
+
+void wf_timers_init(struct wf_timers *timers, weft_time now)
+{
+	timers->tick = (uint64_t)now >> WF_TIMER_TICK_BITS;
+	for (int level = 0; level < WF_TIMER_LEVELS; level++) {
+		timers->occupied[level] = 0;
+		for (int i = 0; i < SLOTS; i++) {
+			struct wf_timer_slot *slot = &timers->slots[level][i];
+
+			slot->next = slot->prev = head_of(slot);
+		}
+	}
+}
+
+void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer)
+{
+	uint64_t tick = tick_up(timer->when);
+	uint64_t differs;
+	struct wf_timer_slot *slot;
+	int level, index;
+
+	wf_assert_slow(!wf_timer_is_armed(timer));
+	if (tick < timers->tick)
+		tick = timers->tick;
+	differs = tick ^ timers->tick;
+	level = differs ? (63 - __builtin_clzll(differs)) / WF_TIMER_SLOT_BITS : 0;
+	index = (int)(tick >> (level * WF_TIMER_SLOT_BITS)) & SLOT_MASK;
+
+	slot = &timers->slots[level][index];
+	timer->next = head_of(slot);
+	timer->prev = slot->prev;
+	slot->prev->next = timer;
+	slot->prev = timer;
+	timers->occupied[level] |= 1ull << index;
+}
+
+void wf_timers_disarm(struct wf_timers *timers, struct weft_timer_ *timer)
+{
+	(void)timers;
+	if (!wf_timer_is_armed(timer))
+		return;
+	timer->next->prev = timer->prev;
+	timer->prev->next = timer->next;
+	timer->next = NULL;
+}
+
+/* The slot that comes first, and the tick it begins at; false if no timer is armed. Every timer of
+ * a level is later than every one of the levels below it, so the lowest slot in use is the first. */
+static bool first_slot(struct wf_timers *timers, int *ret_level, int *ret_index, uint64_t *ret_tick)
+{
+	for (int level = 0; level < WF_TIMER_LEVELS; level++) {
+		while (timers->occupied[level]) {
+			int shift = level * WF_TIMER_SLOT_BITS;
+			int index = __builtin_ctzll(timers->occupied[level]);
+			struct wf_timer_slot *slot = &timers->slots[level][index];
+
+			if (slot->next == head_of(slot)) {
+				timers->occupied[level] &= ~(1ull << index);
+				continue;
+			}
+			*ret_level = level;
+			*ret_index = index;
+			*ret_tick = (timers->tick >> shift & ~(uint64_t)SLOT_MASK) + (uint64_t)index;
+			*ret_tick <<= shift;
+			return true;
+		}
+	}
+	return false;
+}
+
+weft_time wf_timers_next(struct wf_timers *timers)
+{
+	uint64_t tick;
+	int level, index;
+
+	if (!first_slot(timers, &level, &index, &tick))
+		return WEFT_FOREVER;
+	return (weft_time)(tick << WF_TIMER_TICK_BITS);
+}
+
+/* Takes the timers of a slot one by one, so that what a fired one arms or disarms is seen. */
+static void empty_slot(struct wf_timers *timers, int level, struct wf_timer_slot *slot)
+{
+	struct wf_timer_slot due = *slot;
+
+	due.next->prev = due.prev->next = head_of(&due);
+	slot->next = slot->prev = head_of(slot);
+	while (due.next != head_of(&due)) {
+		struct weft_timer_ *timer = due.next;
+
+		wf_timers_disarm(timers, timer);
+		if (level == 0)
+			timer->fire(timer);
+		else
+			wf_timers_arm(timers, timer);
+	}
+}
+
+void wf_timers_advance(struct wf_timers *timers, weft_time now)
+{
+	uint64_t target = (uint64_t)now >> WF_TIMER_TICK_BITS;
+	uint64_t tick;
+	int level, index;
+
+	while (first_slot(timers, &level, &index, &tick) && tick <= target) {
+		if (timers->tick < tick)
+			timers->tick = tick;
+		timers->occupied[level] &= ~(1ull << index);
+		empty_slot(timers, level, &timers->slots[level][index]);
+	}
+	if (timers->tick < target)
+		timers->tick = target;
+}

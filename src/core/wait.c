@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/wait.h"
+
+#include "base/assert.h"
+#include "core/scope.h"
+#include "core/worker.h"
+
+int64_t wf_wait(struct wf_waiter *waiter)
+{
+	struct wf_task *task = waiter->task;
+	struct weft_worker *worker = task->worker;
+
+	wf_assert(task == worker->current && !task->waiter);
+	task->waiter = waiter;
+	wf_scope_arm(task->scope, &worker->timers);
+	wf_worker_suspend(worker);
+	task->waiter = NULL;
+	wf_assert_slow(waiter->state == WF_WAIT_SETTLED);
+	if (wf_unlikely(waiter->code && waiter->result == waiter->code))
+		wf_task_refused(task, waiter->code);
+	return waiter->result;
+}
+
+void wf_wait_settle(struct wf_waiter *waiter, int64_t result)
+{
+	wf_assert(waiter->state != WF_WAIT_SETTLED);
+	waiter->state = WF_WAIT_SETTLED;
+	waiter->result = result;
+	wf_worker_ready(waiter->task->worker, waiter->task);
+}
+
+void wf_wait_interrupt(struct wf_task *task, int code)
+{
+	struct wf_waiter *waiter = task->waiter;
+
+	if (!waiter || !waiter->withdraw || waiter->state != WF_WAIT_ARMED)
+		return;
+	waiter->state = WF_WAIT_REQUESTED;
+	waiter->code = code;
+	waiter->withdraw(waiter);
+}
+
+int wf_checkpoint_slow(struct wf_task *task)
+{
+	struct weft_worker *worker = task->worker;
+	struct weft_scope *scope = task->scope;
+
+	if (!scope->stop && worker->now >= scope->deadline)
+		wf_scope_expire(scope->deadline_scope);
+	wf_worker_ready(worker, task);
+	wf_worker_suspend(worker);
+	if (!scope->stop && worker->now >= scope->deadline)
+		wf_scope_expire(scope->deadline_scope);
+	if (scope->stop) {
+		wf_task_refused(task, scope->stop);
+		return scope->stop;
+	}
+	task->refusals = 0;
+	return 0;
+}
+
+void wf_task_refused(struct wf_task *task, int code)
+{
+	if (++task->refusals < WF_REFUSALS_MAX)
+		return;
+	wf_panic("task \"%s\" (spawned at %s) went on after %d checkpoints in a row had returned %s; "
+		 "a task must return when it is stopped",
+		 task->name, task->site, WF_REFUSALS_MAX, weft_error_name(code));
+}

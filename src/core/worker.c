@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/worker.h"
+
+#include "base/assert.h"
+#include "core/scope.h"
+
+#include <errno.h>
+
+_Thread_local struct weft_worker *wf_worker;
+
+/* ---- Choosing who runs next ------------------------------------------------------------------ */
+
+/* Reads the clock; true if the turn is over. */
+static WF_NOINLINE bool turn_is_over(struct weft_worker *worker)
+{
+	worker->now = worker->poller->ops->now(worker->poller);
+	worker->runs_left = WF_RUNS_PER_READING;
+	worker->turn_runs += WF_RUNS_PER_READING;
+	return worker->turn_runs >= WF_TURN_RUNS || worker->now - worker->turn_start >= WF_TURN_NS;
+}
+
+/* Takes the next task to run off the run queue; NULL: the loop. */
+static inline struct wf_task *pick(struct weft_worker *worker)
+{
+	struct wf_queue *normal = &worker->ready[WEFT_PRIORITY_NORMAL];
+	struct wf_queue *low = &worker->ready[WEFT_PRIORITY_LOW];
+	struct wf_queue *queue = normal;
+
+	if (wf_unlikely(--worker->runs_left == 0) && turn_is_over(worker))
+		return NULL;
+	if (wf_unlikely(low->head) && (!normal->head || ++worker->low_skipped >= WF_LOW_EVERY)) {
+		worker->low_skipped = 0;
+		queue = low;
+	}
+	if (!queue->head)
+		return NULL;
+	return wf_container(wf_queue_pop(queue), struct wf_task, ready);
+}
+
+/* ---- Switching ------------------------------------------------------------------------------- */
+
+/* Gives a task that has not run yet a stack to run on. */
+static void bind(struct weft_worker *worker, struct wf_task *task, struct wf_stack *stack)
+{
+	task->stack = stack;
+	task->context = stack->context;
+	worker->unstarted--;
+}
+
+/*
+ * Leaves the running code in `from` and goes on with `next`, or with the loop. Every switch of the
+ * library happens here, so that the processor's return predictor finds all of them returning to one
+ * place.
+ */
+static WF_NOINLINE void switch_to(struct weft_worker *worker, struct wf_context *from,
+				  struct wf_fiber *from_fiber, struct wf_task *next)
+{
+	struct wf_context *to = &worker->loop;
+	struct wf_fiber *to_fiber = &worker->loop_fiber;
+
+	worker->current = next;
+	worker->switches++;
+	if (next) {
+		if (wf_unlikely(!next->stack))
+			bind(worker, next, wf_stacks_take(&worker->stacks));
+		to = &next->context;
+		to_fiber = &next->stack->fiber;
+	}
+	worker->left = from_fiber;
+	wf_fiber_leave(from_fiber, to_fiber);
+	wf_context_switch(from, to);
+	wf_fiber_enter(from_fiber, worker->left);
+}
+
+void wf_worker_suspend(struct weft_worker *worker)
+{
+	struct wf_task *task = worker->current;
+	struct wf_task *next = pick(worker);
+
+	if (next != task)
+		switch_to(worker, &task->context, &task->stack->fiber, next);
+	worker->credit = worker->credit_max;
+}
+
+static void trim(struct weft_timer_ *timer)
+{
+	struct weft_worker *worker = wf_container(timer, struct weft_worker, trim_timer);
+
+	if (wf_stacks_trim(&worker->stacks, WF_WARM_STACKS) > 0) {
+		timer->when = worker->now + WEFT_SECOND;
+		wf_timers_arm(&worker->timers, timer);
+	}
+}
+
+static void give_back(struct weft_worker *worker, struct wf_stack *stack)
+{
+	wf_stacks_give(&worker->stacks, stack);
+	if (wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS &&
+	    !wf_timer_is_armed(&worker->trim_timer)) {
+		worker->trim_timer.when = worker->now + WEFT_SECOND;
+		wf_timers_arm(&worker->timers, &worker->trim_timer);
+	}
+}
+
+/*
+ * What every stack does for ever: run the task it was given; go on with the next one if that has no
+ * stack yet; otherwise lie down in the pool until it is given another. A stack is entered anew only
+ * once; from then on a fresh task costs the same switch as a resumed one, or none at all.
+ */
+static void run_tasks(void *arg)
+{
+	struct wf_stack *stack = arg;
+	struct weft_worker *worker = wf_worker;
+
+	wf_fiber_enter(&stack->fiber, worker->left);
+	for (;;) {
+		struct wf_task *task = worker->current;
+		struct wf_task *next;
+
+		worker->credit = worker->credit_max;
+		wf_task_end(task, task->function(task->arg));
+		next = pick(worker);
+		if (next && !next->stack) {
+			bind(worker, next, stack);
+			worker->current = next;
+			continue;
+		}
+		give_back(worker, stack);
+		switch_to(worker, &stack->context, &stack->fiber, next);
+	}
+}
+
+/* ---- The loop -------------------------------------------------------------------------------- */
+
+static bool is_idle(const struct weft_worker *worker)
+{
+	return wf_queue_is_empty(&worker->ready[WEFT_PRIORITY_NORMAL]) &&
+	       wf_queue_is_empty(&worker->ready[WEFT_PRIORITY_LOW]);
+}
+
+static void run_turn(struct weft_worker *worker)
+{
+	const struct wf_poller_ops *ops = worker->poller->ops;
+	struct wf_task *next;
+
+	ops->wait(worker->poller, is_idle(worker) ? wf_timers_next(&worker->timers) : 0);
+	worker->turns++;
+	worker->now = worker->turn_start = ops->now(worker->poller);
+	wf_timers_advance(&worker->timers, worker->now);
+	wf_posts_run(worker);
+
+	worker->turn_runs = 0;
+	worker->runs_left = WF_RUNS_PER_READING + 1;
+	next = pick(worker);
+	if (next)
+		switch_to(worker, &worker->loop, &worker->loop_fiber, next);
+}
+
+/* The first task. When the user's function has returned, what it left behind is cancelled. */
+static int run_root(void *arg)
+{
+	struct weft_worker *worker = arg;
+
+	worker->result = worker->function(worker->arg);
+	weft_scope_cancel(&worker->root);
+	return 0;
+}
+
+int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *options)
+{
+	struct wf_stacks_options stacks = options->stacks;
+
+	*worker = (struct weft_worker){
+		.credit_max = options->yield_always ? 1 : WF_CREDIT,
+		.tasks_max = options->tasks_max ? options->tasks_max : 1000 * 1000,
+		.posts_max = options->posts_max ? options->posts_max : 65536,
+		.trim_timer.fire = trim,
+	};
+	if (options->allocator && options->allocator->resize)
+		wf_memory_init(&worker->memory, options->allocator->resize,
+			       options->allocator->user);
+	else
+		wf_memory_init(&worker->memory, NULL, NULL);
+	wf_queue_init(&worker->ready[WEFT_PRIORITY_NORMAL]);
+	wf_queue_init(&worker->ready[WEFT_PRIORITY_LOW]);
+	wf_queue_init(&worker->free_tasks);
+	stacks.entry = run_tasks;
+	return wf_stacks_init(&worker->stacks, &worker->memory, &stacks);
+}
+
+int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_function *function,
+		  void *arg)
+{
+	int r;
+
+	wf_assert(!wf_worker);
+	wf_worker = worker;
+	worker->poller = poller;
+	worker->function = function;
+	worker->arg = arg;
+	worker->now = worker->turn_start = poller->ops->now(poller);
+	wf_timers_init(&worker->timers, worker->now);
+	wf_fiber_init_thread(&worker->loop_fiber);
+	wf_scope_open_root(worker);
+
+	r = weft_spawn_at(&worker->root, run_root, worker, "weft_run", "main");
+	if (r < 0) {
+		wf_worker = NULL;
+		return r;
+	}
+	while (worker->root.live > 0)
+		run_turn(worker);
+	wf_posts_run(worker);
+	wf_worker = NULL;
+	return worker->result;
+}
+
+void wf_worker_done(struct weft_worker *worker)
+{
+	wf_stacks_done(&worker->stacks);
+	wf_tasks_done(worker);
+	wf_assert_slow(worker->memory.bytes_used == 0);
+}
+
+/* ---- Looking at it --------------------------------------------------------------------------- */
+
+struct weft_worker *weft_worker_self(void)
+{
+	return wf_worker;
+}
+
+int weft_stats(struct weft_stats *ret_stats)
+{
+	const struct weft_worker *worker = wf_worker;
+
+	if (!worker)
+		return -EPERM;
+	*ret_stats = (struct weft_stats){
+		.tasks = worker->tasks,
+		.tasks_peak = worker->tasks_peak,
+		.spawned = worker->spawned,
+		.failed = worker->failed,
+		.switches = worker->switches,
+		.turns = worker->turns,
+		.stacks = worker->stacks.slab_count * (uint64_t)WF_SLAB_SLOTS,
+		.stack_bytes = worker->stacks.slot_bytes,
+		.guard = worker->stacks.guard,
+	};
+	return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: one thread, one scheduler, one engine. Everything the scheduler knows hangs off it.
+ *
+ * The loop (wf_worker_run) runs on the thread's own stack:
+ *
+ *	wait in the engine -> fire timers -> run posted calls -> run ready tasks -> ...
+ *
+ * Tasks switch to each other directly. Control comes back to the loop when none is ready, or when
+ * the turn has lasted long enough for the engine to be looked at: the clock is read every
+ * WF_RUNS_PER_READING runs, and a turn ends after WF_TURN_NS or WF_TURN_RUNS. So ready tasks cannot
+ * starve I/O.
+ *
+ * Operations that complete on the spot do not switch; they are charged to `credit`, and the
+ * checkpoint that uses it up yields. So an always-ready socket cannot starve the other tasks.
+ */
+#pragma once
+
+#include "arch/fiber.h"
+#include "base/compiler.h"
+#include "base/memory.h"
+#include "base/queue.h"
+#include "base/random.h"
+#include "core/poller.h"
+#include "core/stack.h"
+#include "core/task.h"
+#include "core/timer.h"
+#include "core/wait.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <weft/run.h>
+
+enum {
+	WF_RUNS_PER_READING = 32,
+	WF_TURN_RUNS = 1024,
+	WF_TURN_NS = 50 * 1000,
+	WF_CREDIT = 64,		   /* operations without a switch */
+	WF_LOW_EVERY = 16,	   /* a ready low-priority task runs at least so often */
+	WF_REFUSALS_MAX = 1000,	   /* refused checkpoints in a row */
+	WF_WARM_STACKS = 64,	   /* free stacks that keep their memory */
+};
+
+struct wf_post;
+
+struct weft_worker {
+	struct wf_task *current; /* NULL while the loop runs */
+	uint32_t credit;
+	uint32_t credit_max;	 /* WF_CREDIT, or 1 to suspend at every checkpoint */
+	uint32_t runs_left;	 /* until the clock is read */
+	uint32_t low_skipped;	 /* normal tasks run while a low one was ready */
+	weft_time now;		 /* the last reading of the clock */
+	struct wf_queue ready[2]; /* by priority */
+	struct wf_context loop;
+	uint64_t switches;
+	struct wf_fiber *left; /* the fiber that switched here */
+	struct wf_fiber loop_fiber;
+
+	struct wf_poller *poller;
+	struct wf_memory memory;
+	struct wf_random random;
+	weft_time turn_start;
+	uint32_t turn_runs;
+
+	struct wf_queue free_tasks;
+	struct wf_task_chunk *task_chunks;
+	uint32_t tasks; /* alive */
+	uint32_t tasks_max;
+	uint32_t tasks_peak;
+	uint32_t unstarted; /* alive, and without a stack */
+	uint64_t spawned;
+	uint64_t failed;
+	uint64_t turns;
+
+	struct weft_scope root;
+	struct wf_task keeper; /* the owner of the root scope; it never runs */
+	weft_function *function;
+	void *arg;
+	int result;
+
+	/* Calls posted by any thread, newest first. */
+	_Atomic(struct wf_post *) posts;
+	atomic_uint post_count;
+	atomic_bool woken; /* a wake is on its way */
+	uint32_t posts_max;
+
+	struct weft_timer_ trim_timer;
+	struct wf_stacks stacks;
+	struct wf_timers timers;
+};
+
+/* The worker of this thread. The only state that does not hang off it. */
+extern _Thread_local struct weft_worker *wf_worker;
+
+/* The task that runs, or NULL: outside weft_run, in the loop, in a plain thread. */
+static inline struct wf_task *wf_task_self(void)
+{
+	return wf_worker ? wf_worker->current : NULL;
+}
+
+struct wf_worker_options {
+	struct wf_stacks_options stacks;
+	const struct weft_allocator *allocator; /* NULL: malloc and free */
+	uint32_t tasks_max, posts_max;		/* 0: the default */
+	bool yield_always;
+};
+
+/* Prepares a worker, without an engine yet. -EINVAL for a bad stack size. */
+int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *options);
+
+/* Runs `function(arg)` as the first task on the calling thread until every task has ended. Returns
+ * its result, or why it could not start. */
+int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_function *function,
+		  void *arg);
+
+/* Releases what the worker holds. */
+void wf_worker_done(struct weft_worker *worker);
+
+/* Makes a task ready to run. */
+static inline void wf_worker_ready(struct weft_worker *worker, struct wf_task *task)
+{
+	wf_queue_push(&worker->ready[task->priority], &task->ready);
+}
+
+/* Runs other tasks until the current one has been made ready and its turn has come. */
+void wf_worker_suspend(struct weft_worker *worker);
+
+/* Runs the calls that were posted (core/post.c). */
+void wf_posts_run(struct weft_worker *worker);
+
+/* What follows is what every checkpoint does before its own work. */
+
+/* The part of wf_checkpoint that is rarely needed. */
+int wf_checkpoint_slow(struct wf_task *task) __attribute__((cold));
+
+/* Returns 0, or the code of the stop that holds for the task; may suspend. */
+static inline int wf_checkpoint(struct wf_task *task)
+{
+	struct weft_worker *worker = task->worker;
+
+	if (wf_unlikely(task->scope->stop || worker->now >= task->scope->deadline ||
+			--worker->credit == 0))
+		return wf_checkpoint_slow(task);
+	task->refusals = 0;
+	return 0;
+}
+
+/* Counts a refused checkpoint, and ends the program when a task ignores too many. */
+void wf_task_refused(struct wf_task *task, int code) __attribute__((cold));

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A descriptor that tasks do operations on: what the engine knows about it, and who is at it.
+ *
+ * It is embedded in connections, listeners and the like. At most one reading operation (receive,
+ * accept) and one writing operation (send, connect) are pending at a time.
+ *
+ * The hints tell what the next attempt would find. `readable` is cleared when an attempt would
+ * block, and when a receive came up short, which on an edge-triggered stream means the same; a
+ * hang-up sets it for good, for then the end of the input may be what comes next. `drained` is
+ * the stronger claim of the last receive: it took all there was.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct wf_op;
+struct wf_poller;
+
+struct wf_file {
+	int fd; /* -1 when closed */
+	/* Belongs to the engine: what it watches the descriptor for, and the tag that tells this
+	 * registration from earlier ones of the same number. */
+	uint32_t watched;
+	uint32_t generation;
+	bool readable, writable; /* an attempt may succeed */
+	bool hung_up;
+	bool drained;
+	struct wf_op *reader, *writer; /* pending operations */
+};
+
+/* Starts with a new descriptor, on which everything may be tried. */
+static inline void wf_file_init(struct wf_file *file, int fd)
+{
+	*file = (struct wf_file){ .fd = fd, .readable = true, .writable = true };
+}
+
+/* Ends the pending operations with WEFT_ECLOSED and closes the descriptor, at the latest when the
+ * last of them has settled. Never suspends; harmless when closed already. */
+void wf_file_close(struct wf_file *file, struct wf_poller *poller);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/op.h"
+
+#include "core/poller.h"
+#include "core/worker.h"
+
+#include <errno.h>
+#include <weft/error.h>
+
+static void withdraw(struct wf_waiter *waiter)
+{
+	struct wf_poller *poller = waiter->task->worker->poller;
+
+	poller->ops->cancel(poller, wf_container(waiter, struct wf_op, waiter));
+}
+
+static bool is_busy(const struct wf_op *op)
+{
+	return wf_op_reads(op) ? op->file->reader != NULL : op->file->writer != NULL;
+}
+
+int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason)
+{
+	struct wf_task *task = wf_task_self();
+	struct wf_poller *poller;
+	int r;
+
+	if (wf_unlikely(!task))
+		return -EPERM;
+	r = wf_checkpoint(task);
+	if (wf_unlikely(r < 0))
+		return r;
+	if (wf_unlikely(op->file->fd < 0))
+		return WEFT_ECLOSED;
+	if (wf_unlikely(is_busy(op)))
+		return -EBUSY;
+	op->waiter = (struct wf_waiter){
+		.task = task,
+		.object = object,
+		.withdraw = withdraw,
+		.reason = (uint8_t)reason,
+		.ends_softly = reason == WF_WAIT_ACCEPT,
+	};
+	poller = task->worker->poller;
+	if (poller->ops->submit(poller, op))
+		return op->waiter.result;
+	return wf_wait(&op->waiter);
+}
+
+static void end(struct wf_op *op, struct wf_poller *poller)
+{
+	if (!op || op->waiter.state != WF_WAIT_ARMED)
+		return;
+	op->waiter.state = WF_WAIT_REQUESTED;
+	op->waiter.code = WEFT_ECLOSED;
+	poller->ops->cancel(poller, op);
+}
+
+void wf_file_close(struct wf_file *file, struct wf_poller *poller)
+{
+	if (file->fd < 0)
+		return;
+	end(file->reader, poller);
+	end(file->writer, poller);
+	poller->ops->close(poller, file);
+	file->fd = -1;
+}

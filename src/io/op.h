@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One operation on a descriptor: submitted, perhaps waited for, settled once. It lives on the stack
+ * of the task that waits.
+ *
+ * The kinds, and the result of each: a negative code, or
+ *	RECEIVE	 the bytes received from a socket, 0 at the end of the input
+ *	READ	 the same from any other descriptor that can be polled
+ *	SEND	 0 when everything has been sent; `done` counts, whatever the result
+ *	ACCEPT	 a new descriptor, non-blocking and closed on exec
+ *	CONNECT	 0
+ */
+#pragma once
+
+#include "core/wait.h"
+#include "io/file.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum wf_op_kind { WF_OP_RECEIVE, WF_OP_READ, WF_OP_SEND, WF_OP_ACCEPT, WF_OP_CONNECT };
+
+struct wf_op {
+	struct wf_waiter waiter;
+	struct wf_file *file;
+	enum wf_op_kind kind;
+	int flags; /* of send(2) */
+	union {
+		struct {
+			void *buffer;
+			size_t bytes;
+		} receive;
+		struct {
+			/* Never changed; the engine builds windows of it from `done`. */
+			const struct iovec *vector;
+			int count;
+		} send;
+		struct {
+			const struct sockaddr *address;
+			socklen_t length;
+		} connect;
+	} u;
+	size_t done; /* bytes sent so far */
+};
+
+/* Whether the operation waits for input, rather than for room. */
+static inline bool wf_op_reads(const struct wf_op *op)
+{
+	return op->kind != WF_OP_SEND && op->kind != WF_OP_CONNECT;
+}
+
+/* Runs an operation whose file, kind and arguments are set, as a checkpoint of the calling task,
+ * which waits for `object`. Returns its result; or the code of a stop; -EBUSY if another one of its
+ * direction is pending; WEFT_ECLOSED if the descriptor is closed; -EPERM outside a task. */
+int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/conn.h"
+
+#include "io/op.h"
+#include "net/address.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <weft/scope.h>
+
+int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn)
+{
+	struct weft_conn *conn = wf_memory_new(&worker->memory, sizeof *conn);
+
+	if (!conn)
+		return -ENOMEM;
+	wf_file_init(&conn->file, fd);
+	conn->worker = worker;
+	conn->server = NULL;
+	*ret_conn = conn;
+	return 0;
+}
+
+int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
+{
+	struct weft_worker *worker = wf_worker;
+	int type, flags;
+	socklen_t length = sizeof type;
+
+	if (!worker)
+		return -EPERM;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
+		return -errno;
+	if (type != SOCK_STREAM)
+		return -EPROTOTYPE;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	return wf_conn_new(worker, fd, ret_conn);
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
+{
+	struct wf_op op = { .file = &conn->file, .kind = WF_OP_RECEIVE };
+
+	op.u.receive.buffer = buffer;
+	op.u.receive.bytes = bytes;
+	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
+}
+
+int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *ret_done)
+{
+	size_t done = 0;
+	ssize_t n = 1;
+
+	while (done < bytes && n > 0) {
+		n = weft_read(conn, (char *)buffer + done, bytes - done);
+		if (n > 0)
+			done += (size_t)n;
+	}
+	if (ret_done)
+		*ret_done = done;
+	if (n == 0)
+		return WEFT_EEOF;
+	return n < 0 ? (int)n : 0;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+static int send_all(struct weft_conn *conn, const struct iovec *vector, int count, int flags,
+		    size_t *ret_done)
+{
+	struct wf_op op = { .file = &conn->file, .kind = WF_OP_SEND, .flags = flags };
+	int64_t r;
+
+	op.u.send.vector = vector;
+	op.u.send.count = count;
+	r = wf_op_run(&op, conn, WF_WAIT_WRITE);
+	if (ret_done)
+		*ret_done = op.done;
+	return (int)r;
+}
+
+int weft_writev(struct weft_conn *conn, const struct iovec *vector, int count, size_t *ret_done)
+{
+	return send_all(conn, vector, count, 0, ret_done);
+}
+
+int weft_write(struct weft_conn *conn, const void *buffer, size_t bytes, size_t *ret_done)
+{
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)buffer, .iov_len = bytes };
+
+	return send_all(conn, &piece, 1, 0, ret_done);
+}
+
+/* ---- Ending ---------------------------------------------------------------------------------- */
+
+int weft_shutdown(struct weft_conn *conn)
+{
+	if (conn->file.fd < 0)
+		return WEFT_ECLOSED;
+	return shutdown(conn->file.fd, SHUT_WR) < 0 ? -errno : 0;
+}
+
+/* Reads what the peer still sends, within bounds, so that closing does not reset the connection. */
+static void drain(struct weft_conn *conn)
+{
+	enum { DRAIN_BYTES_MAX = 64 * 1024, PIECE_BYTES = 1024 };
+	char piece[PIECE_BYTES];
+	ssize_t n = 1;
+
+	if (weft_shutdown(conn) < 0)
+		return;
+	WEFT_DEADLINE(weft_after(WEFT_SECOND))
+		for (size_t total = 0; n > 0 && total < DRAIN_BYTES_MAX; total += (size_t)n)
+			n = weft_read(conn, piece, sizeof piece);
+}
+
+/*
+ * With MSG_MORE the kernel holds the last bytes back for more to come; the close that follows at
+ * once sends them with its FIN on the same segment. Never while input is unread: close would then
+ * reset the connection, and the peer might lose the bytes.
+ */
+int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
+{
+	struct iovec piece = { .iov_base = (void *)(uintptr_t)buffer, .iov_len = bytes };
+	bool all_read = conn->file.drained;
+	int r = send_all(conn, &piece, 1, all_read ? MSG_MORE : 0, NULL);
+
+	if (r == -EBUSY)
+		return r;
+	if (r == 0 && !all_read)
+		drain(conn);
+	wf_file_close(&conn->file, conn->worker->poller);
+	return r;
+}
+
+void weft_close(struct weft_conn *conn)
+{
+	if (!conn)
+		return;
+	wf_file_close(&conn->file, conn->worker->poller);
+	wf_memory_free(&conn->worker->memory, conn, sizeof *conn);
+}
+
+/* ---- Looking at it --------------------------------------------------------------------------- */
+
+int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address)
+{
+	return wf_address_peer(conn->file.fd, ret_address);
+}
+
+int weft_conn_fd(const struct weft_conn *conn)
+{
+	return conn->file.fd;
+}

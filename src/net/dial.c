@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/op.h"
+#include "net/address.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+/* Small writes go out at once: the runtime sends what belongs together in one call. */
+static void set_no_delay(int fd, int family)
+{
+	int on = 1;
+
+	if (family != AF_UNIX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a hint */
+}
+
+int weft_dial(const char *address_text, struct weft_conn **ret_conn)
+{
+	struct wf_op op = { .kind = WF_OP_CONNECT };
+	struct weft_address address;
+	struct weft_conn *conn;
+	int family, fd, r;
+
+	if (!wf_task_self())
+		return -EPERM;
+	r = weft_address_parse(address_text, &address, NULL);
+	if (r < 0)
+		return r;
+	family = wf_address_family(&address);
+	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	set_no_delay(fd, family);
+	r = wf_conn_new(wf_worker, fd, &conn);
+	if (r < 0) {
+		(void)close(fd); /* nothing was sent */
+		return r;
+	}
+	op.file = &conn->file;
+	op.u.connect.address = wf_address_sockaddr(&address);
+	op.u.connect.length = address.length;
+	r = (int)wf_op_run(&op, conn, WF_WAIT_CONNECT);
+	if (r < 0) {
+		weft_close(conn);
+		return r;
+	}
+	*ret_conn = conn;
+	return 0;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening sockets. What connections shall have is set here, once, and inherited: an accepted
+ * connection costs one system call.
+ */
+#include "io/op.h"
+#include "net/address.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <weft/net.h>
+
+enum { BACKLOG_DEFAULT = 4096 };
+
+struct weft_listener {
+	struct wf_file file;
+	struct weft_worker *worker;
+	struct weft_address address;
+	dev_t device; /* of the socket file, with its inode: only our own is removed */
+	ino_t inode;
+};
+
+static const struct weft_listen_options default_options;
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd, int family, const struct weft_listen_options *options)
+{
+	int r = 0;
+
+	if (family == AF_UNIX)
+		return 0;
+	/* A port in TIME_WAIT is no other server; one that is listened on still is refused. */
+	r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && options->reuse_port)
+		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r == 0 && family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (r == 0)
+		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (r == 0 && options->defer_accept_s > 0)
+		r = set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept_s);
+	return r;
+}
+
+/* Removes a socket file nobody listens on: what a server that was killed leaves behind. */
+static bool remove_stale(const struct weft_address *address)
+{
+	const char *path = wf_address_path(address);
+	struct stat status;
+	int fd;
+	bool refused;
+
+	if (!path || lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	refused = connect(fd, wf_address_sockaddr(address), address->length) < 0 &&
+		  errno == ECONNREFUSED;
+	(void)close(fd); /* nothing was sent */
+	return refused && unlink(path) == 0;
+}
+
+static int bind_to(int fd, const struct weft_address *address)
+{
+	const struct sockaddr *where = wf_address_sockaddr(address);
+	int error;
+
+	if (bind(fd, where, address->length) == 0)
+		return 0;
+	error = errno;
+	if (error != EADDRINUSE || !remove_stale(address))
+		return -error;
+	return bind(fd, where, address->length) < 0 ? -errno : 0;
+}
+
+/* Opens, binds and starts a socket; returns its descriptor. */
+static int open_socket(const struct weft_address *address,
+		       const struct weft_listen_options *options)
+{
+	int family = wf_address_family(address);
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = set_options(fd, family, options);
+	if (r == 0)
+		r = bind_to(fd, address);
+	if (r == 0 && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG_DEFAULT) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)close(fd); /* nothing was sent */
+		return r;
+	}
+	return fd;
+}
+
+static void remember_file(struct weft_listener *listener)
+{
+	const char *path = wf_address_path(&listener->address);
+	struct stat status;
+
+	if (path && stat(path, &status) == 0) {
+		listener->device = status.st_dev;
+		listener->inode = status.st_ino;
+	}
+}
+
+static void remove_file(const struct weft_listener *listener)
+{
+	const char *path = wf_address_path(&listener->address);
+	struct stat status;
+
+	if (path && stat(path, &status) == 0 && status.st_dev == listener->device &&
+	    status.st_ino == listener->inode)
+		(void)unlink(path); /* a file that stays is stale, and replaced next time */
+}
+
+int weft_listen(const char *address, const struct weft_listen_options *options,
+		struct weft_listener **ret_listener)
+{
+	struct weft_worker *worker = wf_worker;
+	struct weft_listener *listener;
+	int fd, r;
+
+	if (!worker)
+		return -EPERM;
+	listener = wf_memory_new(&worker->memory, sizeof *listener);
+	if (!listener)
+		return -ENOMEM;
+	listener->worker = worker;
+	r = weft_address_parse(address, &listener->address, NULL);
+	if (r < 0)
+		goto free_listener;
+	fd = r = open_socket(&listener->address, options ? options : &default_options);
+	if (r < 0)
+		goto free_listener;
+	wf_file_init(&listener->file, fd);
+	remember_file(listener);
+	*ret_listener = listener;
+	return 0;
+
+free_listener:
+	wf_memory_free(&worker->memory, listener, sizeof *listener);
+	return r;
+}
+
+int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
+{
+	struct wf_op op = { .file = &listener->file, .kind = WF_OP_ACCEPT };
+	struct wf_task *task = wf_task_self();
+	int64_t fd;
+	int r;
+
+	if (wf_unlikely(task && task->scope->stopping && !task->scope->stop)) {
+		wf_task_refused(task, WEFT_ESTOPPING);
+		return WEFT_ESTOPPING;
+	}
+	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
+	if (fd < 0)
+		return (int)fd;
+	r = wf_conn_new(listener->worker, (int)fd, ret_conn);
+	if (r < 0)
+		(void)close((int)fd); /* memory is short: the peer sees its connection end */
+	return r;
+}
+
+int weft_listener_address(struct weft_listener *listener, struct weft_address *ret_address)
+{
+	return wf_address_local(listener->file.fd, ret_address);
+}
+
+void weft_listener_close(struct weft_listener *listener)
+{
+	if (!listener)
+		return;
+	wf_file_close(&listener->file, listener->worker->poller);
+	remove_file(listener);
+	wf_memory_free(&listener->worker->memory, listener, sizeof *listener);
+}

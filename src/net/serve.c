@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A server, made of nothing but tasks and scopes:
+ *
+ *	outer scope
+ *	  ├─ the caller: accepts
+ *	  ├─ stopper: waits for the soft stop, sleeps for the grace period, cancels the connections
+ *	  ├─ signals: makes the soft stop of SIGINT or SIGTERM, if asked to
+ *	  └─ connections (a serving scope): one task each
+ *
+ * The accepting task has low priority and yields after each connection: what has been accepted is
+ * finished before more is taken on, and a handler that need not wait runs to its end while its
+ * stack is warm.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <weft/event.h>
+#include <weft/scope.h>
+#include <weft/serve.h>
+#include <weft/signals.h>
+#include <weft/task.h>
+
+/* Between two attempts to get what is short: descriptors, memory. */
+static const weft_time RETRY_NS = 20 * WEFT_MILLISECOND;
+static const weft_time GRACE_DEFAULT_NS = 10 * WEFT_SECOND;
+
+struct server {
+	struct weft_listener *listener;
+	weft_handler *handler;
+	void *arg;
+	weft_time grace_ns;
+	uint32_t live, max;
+	struct weft_event room;		 /* set while live < max */
+	struct weft_scope outer;
+	struct weft_scope connections;
+};
+
+static const struct weft_serve_options default_options;
+
+static uint32_t connections_default(void)
+{
+	enum { RESERVED = 64, LEAST = 16 };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= RESERVED + LEAST)
+		return LEAST;
+	limit.rlim_cur -= RESERVED;
+	return limit.rlim_cur > UINT32_MAX ? UINT32_MAX : (uint32_t)limit.rlim_cur;
+}
+
+/* ---- Connections ----------------------------------------------------------------------------- */
+
+static void leave(struct server *server, struct weft_conn *conn)
+{
+	weft_close(conn);
+	if (server->live-- == server->max)
+		weft_event_set(&server->room);
+}
+
+static int serve_one(void *arg)
+{
+	struct weft_conn *conn = arg;
+	struct server *server = conn->server;
+	int r = server->handler(conn, server->arg);
+
+	leave(server, conn);
+	return r;
+}
+
+/* Gives an accepted connection its task. While memory for one is short it waits: the connection has
+ * been promised to its peer. */
+static int start(struct server *server, struct weft_conn *conn)
+{
+	int r;
+
+	conn->server = server;
+	if (++server->live == server->max)
+		weft_event_clear(&server->room);
+	while ((r = weft_spawn(&server->connections, serve_one, conn)) < 0) {
+		if (r == -ENOMEM || r == -EAGAIN)
+			r = weft_sleep(RETRY_NS);
+		if (r < 0) {
+			leave(server, conn);
+			return r;
+		}
+	}
+	return weft_yield();
+}
+
+static bool is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/* Accepts until stopped; returns why it ended, never 0. */
+static int accept_all(struct server *server)
+{
+	int r = 0;
+
+	while (r >= 0) {
+		struct weft_conn *conn;
+
+		r = weft_event_wait(&server->room);
+		if (r == 0)
+			r = weft_accept(server->listener, &conn);
+		if (r == 0)
+			r = start(server, conn);
+		else if (is_shortage(r))
+			r = weft_sleep(RETRY_NS);
+	}
+	return r;
+}
+
+/* ---- Stopping -------------------------------------------------------------------------------- */
+
+static int stopper(void *arg)
+{
+	struct server *server = arg;
+	int r = weft_stop_wait();
+
+	if (r != WEFT_ESTOPPING)
+		return r;
+	weft_event_set(&server->room); /* an acceptor that waits for room shall see the stop */
+	if (server->grace_ns > 0)
+		r = weft_sleep(server->grace_ns);
+	weft_scope_cancel(&server->connections);
+	return r;
+}
+
+static int signals(void *arg)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, 0 };
+	struct server *server = arg;
+	struct weft_signals *signals;
+	int r = weft_signals_open(numbers, &signals);
+
+	if (r < 0)
+		return r;
+	r = weft_signals_wait(signals);
+	if (r > 0) {
+		weft_scope_stop(&server->outer);
+		r = weft_signals_wait(signals);
+	}
+	if (r > 0)
+		weft_scope_cancel(&server->connections);
+	weft_signals_close(signals);
+	return r;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------- */
+
+/* Accepts and serves; returns when every connection has ended. */
+static int run(struct server *server)
+{
+	struct wf_task *task = wf_task_self();
+	uint8_t priority = task->priority;
+	int r, joined;
+
+	weft_scope_open_serving(&server->connections);
+	weft_task_priority_set(WEFT_PRIORITY_LOW);
+	r = accept_all(server);
+	task->priority = priority;
+	weft_listener_close(server->listener);
+	server->listener = NULL;
+	if (r != WEFT_ESTOPPING)
+		weft_scope_cancel(&server->connections);
+	joined = weft_scope_close(&server->connections);
+	(void)joined; /* failures were counted, and a cancel here was our own or shows in r */
+	return r == WEFT_ESTOPPING ? 0 : r;
+}
+
+int weft_serve_listener(struct weft_listener *listener, weft_handler *handler, void *arg,
+			const struct weft_serve_options *options)
+{
+	const struct weft_serve_options *o = options ? options : &default_options;
+	struct server server = {
+		.listener = listener,
+		.handler = handler,
+		.arg = arg,
+		.grace_ns = o->grace_ns ? o->grace_ns : GRACE_DEFAULT_NS,
+		.max = o->connections_max ? o->connections_max : connections_default(),
+		.room = { .set = true },
+	};
+	int r, joined;
+
+	if (!wf_task_self()) {
+		weft_listener_close(listener);
+		return -EPERM;
+	}
+	weft_scope_open(&server.outer);
+	r = weft_spawn(&server.outer, stopper, &server);
+	if (r == 0 && o->stop_on_signals)
+		r = weft_spawn(&server.outer, signals, &server);
+	if (r == 0)
+		r = run(&server);
+	weft_listener_close(server.listener); /* NULL when it has run */
+	weft_scope_cancel(&server.outer);
+	joined = weft_scope_close(&server.outer);
+	/* Of the helpers only the signals can fail by themselves; that made `run` return a stop. */
+	return r == -ECANCELED && joined != -ECANCELED ? joined : r;
+}
+
+int weft_serve(const char *address, weft_handler *handler, void *arg,
+	       const struct weft_serve_options *options)
+{
+	struct weft_listener *listener;
+	int r = weft_listen(address, options ? &options->listen : NULL, &listener);
+
+	return r < 0 ? r : weft_serve_listener(listener, handler, arg, options);
+}

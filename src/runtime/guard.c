@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/guard.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE_BYTES = 4096, MAPPINGS_DEFAULT = 65530, MAPPINGS_PER_GUARD = 2 };
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* Whether the kernel itself faults on the page: an emulator may accept the advice and do nothing. */
+static bool is_guarded(const void *page)
+{
+	int ends[2];
+	bool faults;
+
+	if (pipe(ends) < 0)
+		return false;
+	faults = write(ends[1], page, 1) < 0 && errno == EFAULT;
+	(void)close(ends[0]); /* nothing was written that matters */
+	(void)close(ends[1]);
+	return faults;
+}
+
+static bool light_guards_work(void)
+{
+	void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bool work;
+
+	if (page == MAP_FAILED)
+		return false;
+	work = madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && is_guarded(page);
+	(void)munmap(page, PAGE_BYTES); /* a whole mapping: cannot fail */
+	return work;
+}
+
+int wf_guard_probe(enum weft_guard *ret_guard)
+{
+	const char *wanted = getenv("WEFT_GUARD");
+
+	if (wanted && strcmp(wanted, "mprotect") == 0)
+		*ret_guard = WEFT_GUARD_MPROTECT;
+	else if (wanted && strcmp(wanted, "canary") == 0)
+		*ret_guard = WEFT_GUARD_CANARY;
+	else if (wanted && *wanted && strcmp(wanted, "light") != 0)
+		return -EINVAL;
+	else
+		*ret_guard = light_guards_work() ? WEFT_GUARD_LIGHT : WEFT_GUARD_MPROTECT;
+	return 0;
+}
+
+uint32_t wf_guard_budget(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned mappings = MAPPINGS_DEFAULT;
+
+	if (file) {
+		if (fscanf(file, "%u", &mappings) != 1)
+			mappings = MAPPINGS_DEFAULT;
+		(void)fclose(file); /* only read */
+	}
+	return mappings / 2 / MAPPINGS_PER_GUARD;
+}

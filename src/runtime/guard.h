@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Which guard stacks can have here. */
+#pragma once
+
+#include <stdint.h>
+#include <weft/run.h>
+
+/* The best kind of guard that works, found by trying it; WEFT_GUARD=light|mprotect|canary asks for
+ * one and gets that or a lesser one. -EINVAL for another word. */
+int wf_guard_probe(enum weft_guard *ret_guard);
+
+/* How many mprotect guards may be made: each costs two mappings, and the program needs its own. */
+uint32_t wf_guard_budget(void);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The composition root: the only place that knows all the parts. It reads the options and the
+ * environment, chooses an engine, and wires both to a worker.
+ *
+ *	WEFT_ENGINE=epoll	    the engine, unless weft_options.engine names one
+ *	WEFT_GUARD=light|mprotect|canary	the best stack guard to try
+ *	WEFT_YIELD_ALWAYS=1	    every checkpoint suspends: a test finds what relies on none doing so
+ */
+#include "core/worker.h"
+#include "io/epoll.h"
+#include "runtime/guard.h"
+#include "runtime/overflow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <weft/run.h>
+
+static const struct engine {
+	const char *name;
+	int (*new)(struct wf_memory *memory, struct wf_poller **ret_poller);
+} engines[] = {
+	{ "epoll", wf_epoll_new },
+};
+
+static const struct weft_options default_options;
+
+static int open_engine(const char *name, struct wf_memory *memory, struct wf_poller **ret_poller)
+{
+	if (!name || !*name)
+		name = getenv("WEFT_ENGINE");
+	if (!name || !*name)
+		name = engines[0].name;
+	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		if (strcmp(engines[i].name, name) == 0)
+			return engines[i].new(memory, ret_poller);
+	return -ENOENT;
+}
+
+static bool is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && *value && strcmp(value, "0") != 0;
+}
+
+static int run_on(struct weft_worker *worker, const struct weft_options *options,
+		  weft_function *function, void *arg)
+{
+	struct wf_overflow overflow;
+	struct wf_poller *poller;
+	int r = open_engine(options->engine, &worker->memory, &poller);
+
+	if (r < 0)
+		return r;
+	wf_random_seed(&worker->random,
+		       options->seed ? options->seed : poller->ops->random(poller));
+	r = wf_overflow_init(&overflow, &worker->memory);
+	if (r == 0) {
+		r = wf_worker_run(worker, poller, function, arg);
+		wf_overflow_done(&overflow);
+	}
+	poller->ops->done(poller);
+	return r;
+}
+
+int weft_run(weft_function *function, void *arg, const struct weft_options *options)
+{
+	const struct weft_options *o = options ? options : &default_options;
+	struct wf_worker_options worker_options = {
+		.stacks = { .stack_bytes = o->stack_bytes, .guard_budget = wf_guard_budget() },
+		.allocator = &o->allocator,
+		.tasks_max = o->tasks_max,
+		.posts_max = o->posts_max,
+		.yield_always = is_set("WEFT_YIELD_ALWAYS"),
+	};
+	struct weft_worker *worker;
+	int r;
+
+	if (wf_worker)
+		return -EALREADY;
+	r = wf_guard_probe(&worker_options.stacks.guard);
+	if (r < 0)
+		return r;
+	/* With its timer wheel too large for a small stack. */
+	worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+	if (!worker)
+		return -ENOMEM;
+	r = wf_worker_init(worker, &worker_options);
+	if (r == 0) {
+		r = run_on(worker, o, function, arg);
+		wf_worker_done(worker);
+	}
+	free(worker);
+	return r;
+}
+
+const char *weft_engine_name(void)
+{
+	return wf_worker ? wf_worker->poller->ops->name : NULL;
+}
+
+const char *weft_version(void)
+{
+	return "0.1.0";
+}
