@@ -33,11 +33,22 @@ static inline long option(int argc, char **argv, const char *option, long otherw
 	return otherwise;
 }
 
-/* Nanoseconds on the monotonic clock. */
-static inline int64_t clock_ns(void)
+static inline int64_t clock_read(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Nanoseconds on the monotonic clock. */
+static inline int64_t clock_ns(void)
+{
+	return clock_read(CLOCK_MONOTONIC);
+}
+
+/* Nanoseconds this thread has run: what others do on the machine meanwhile does not count. */
+static inline int64_t clock_cpu_ns(void)
+{
+	return clock_read(CLOCK_THREAD_CPUTIME_ID);
 }

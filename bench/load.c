@@ -291,7 +291,7 @@ int main(int argc, char **argv)
 	next_expiry = begin + timeout_ns;
 	while (ended < total) {
 		int wait_ms = start_due(begin, rate);
-		int count = epoll_wait(epoll_fd, events, EVENTS, wait_ms);
+		int count = epoll_wait(epoll_fd, events, EVENTS, ended < total ? wait_ms : 0);
 
 		for (int i = 0; i < count; i++)
 			on_event(events[i].data.ptr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a task costs that does nothing, from its spawn to its join.
+ * What a task costs that does nothing, from its spawn to its join: processor time.
  *
  *   spawn [--rounds N]
  *
@@ -34,11 +34,11 @@ static void spawn_and_join(int tasks)
 
 static void measure(const char *name, int tasks, int runs)
 {
-	int64_t begin = clock_ns();
+	int64_t begin = clock_cpu_ns();
 
 	for (int i = 0; i < runs; i++)
 		spawn_and_join(tasks);
-	figure(name, (double)(clock_ns() - begin) / ((double)tasks * runs), "ns");
+	figure(name, (double)(clock_cpu_ns() - begin) / ((double)tasks * runs), "ns");
 }
 
 static int run(void *arg)

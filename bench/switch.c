@@ -143,9 +143,9 @@ static void bare(void)
 		};
 	}
 	current = contexts;
-	begin = clock_ns();
+	begin = clock_cpu_ns();
 	bare_switch(&contexts[TASKS], contexts[0]);
-	report("switch.bare", clock_ns() - begin);
+	report("switch.bare", clock_cpu_ns() - begin);
 }
 
 #else
@@ -191,10 +191,10 @@ static void weft(void)
 	for (int i = 0; i < TASKS; i++)
 		if (weft_spawn(&scope, weft_body, NULL) < 0)
 			fail("weft_spawn");
-	begin = clock_ns();
+	begin = clock_cpu_ns();
 	if (weft_scope_close(&scope) < 0)
 		fail("weft_scope_close");
-	report("switch.weft", clock_ns() - begin);
+	report("switch.weft", clock_cpu_ns() - begin);
 }
 
 static int run(void *arg)

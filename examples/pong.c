@@ -43,5 +43,6 @@ static int app(void *address)
 int main(int argc, char **argv)
 {
 	is_blind = argc > 1 && strcmp(argv[1], "--blind") == 0;
-	return weft_run(app, argc > 1 + is_blind ? argv[1 + is_blind] : "127.0.0.1:10000", NULL) < 0;
+	return weft_run(app, argc > 1 + is_blind ? argv[1 + is_blind] : "127.0.0.1:10000", NULL) <
+	       0;
 }

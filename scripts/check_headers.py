@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Each public header compiles alone, without a warning, as C11 and as C++17."""
 import pathlib
 import subprocess

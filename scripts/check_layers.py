@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The layer law: who may include what.
 
 Prints one line for each breach, with its place and its remedy. The tables below are the law; the

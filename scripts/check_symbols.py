@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The layer law, seen in the machine code: what each layer's objects need from outside.
 
 Every undefined symbol of build/release must be defined in the layer itself or in one it may use
@@ -32,14 +33,14 @@ LIBC = {
         pthread_sigmask sigaddset sigemptyset sigismember signalfd""",
     "net": """
         __errno_location free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
-        bind connect getpeername getsockname getsockopt inet_ntop inet_pton listen setsockopt shutdown
-        socket
+        bind connect getpeername getsockname getsockopt inet_ntop inet_pton listen setsockopt
+        shutdown socket
         close fcntl fstat getrlimit lstat stat unlink""",
     "http": "",
     "runtime": """
-        __errno_location getenv strcmp sysconf
-        close getrandom madvise mmap mprotect munmap pipe2 write
-        sigaction sigaltstack sigemptyset""",
+        __errno_location aligned_alloc free getenv strcmp sysconf
+        __isoc99_fscanf close fclose fopen getrandom madvise mmap mprotect munmap pipe pipe2 write
+        pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal""",
     "tools": "",
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What scripts/bench.py measures with: processes on chosen cores, CPU time, statistics, verdicts."""
+"""What bench.py measures with: processes on chosen cores, CPU time, statistics, verdicts."""
 import json
 import os
 import platform
@@ -31,8 +31,10 @@ class NotRun(Exception):
 
 
 def pinned(cpu):
-    """A preexec_fn that puts the child on one core, if the machine has that one."""
-    return lambda: os.sched_setaffinity(0, {cpu} & os.sched_getaffinity(0) or {0})
+    """A preexec_fn that puts the child on one core, if there is that one and one is asked for."""
+    if cpu not in os.sched_getaffinity(0):
+        return None
+    return lambda: os.sched_setaffinity(0, {cpu})
 
 
 def output(command, cpu=None, timeout=300, environment=None):
@@ -41,7 +43,7 @@ def output(command, cpu=None, timeout=300, environment=None):
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout,
-            env=ENVIRONMENT | (environment or {}), preexec_fn=pinned(cpu) if cpu is not None else None,
+            env=ENVIRONMENT | (environment or {}), preexec_fn=pinned(cpu),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotRun(str(error)) from error
@@ -79,7 +81,8 @@ class Server:
     """A server on a core of its own, ready when the constructor returns. In the command, {host},
     {port}, {address}, {dir} (an empty folder), {config}, {out} and {peers} are filled in."""
 
-    def __init__(self, command, environment=None, config=None, files=None, http="11", own_reply=False):
+    def __init__(self, command, environment=None, config=None, files=None, http="11",
+                 own_reply=False):
         self.http, self.own_reply = http, own_reply
         self.port = first_free_port()
         self.address = f"{HOST}:{self.port}"
@@ -124,8 +127,8 @@ class Server:
                 raise NotRun(f"no reply: {error}") from error
         else:
             self.log.seek(0)
-            lines = self.log.read().decode(errors="replace").strip().splitlines() or ["it did not start"]
-            raise NotRun(lines[-1])
+            lines = self.log.read().decode(errors="replace").strip().splitlines()
+            raise NotRun(lines[-1] if lines else "it did not start")
         right = reply == PONG
         if self.own_reply:
             right = re.match(rb"HTTP/1\.[01] 200 .*\r\n\r\nPong!$", reply, re.DOTALL)

@@ -3,11 +3,13 @@
  * What the checking tools must be told about stacks, so that their reports are right: which stack
  * the thread runs on (AddressSanitizer, ThreadSanitizer) and which memory is one (Valgrind).
  *
- * One wf_fiber belongs to each stack, and one to the thread's own. Around every switch the leaving
- * side calls wf_fiber_leave, as its last act, and the arriving side wf_fiber_enter, as its first.
- * Without a tool all of it compiles to nothing.
+ * One wf_fiber belongs to each stack, and one to the thread's own. wf_fiber_switch is a context
+ * switch that tells them; code that starts on a fresh stack calls wf_fiber_enter first. Without a
+ * tool it is the context switch and nothing else.
  */
 #pragma once
+
+#include "arch/switch.h"
 
 #include <stddef.h>
 
@@ -106,9 +108,7 @@ static inline void wf_fiber_enter(struct wf_fiber *self, struct wf_fiber *left)
 
 #else
 
-struct wf_fiber {
-	unsigned valgrind; /* the stack's id, 0 without Valgrind */
-};
+/* Valgrind only needs to know which memory is a stack. */
 
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
@@ -120,6 +120,10 @@ struct wf_fiber {
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
 #endif
 
+struct wf_fiber {
+	unsigned valgrind; /* the stack's id, 0 without Valgrind */
+};
+
 static inline void wf_fiber_init_thread(struct wf_fiber *fiber)
 {
 	fiber->valgrind = 0;
@@ -127,8 +131,8 @@ static inline void wf_fiber_init_thread(struct wf_fiber *fiber)
 
 static inline void wf_fiber_init(struct wf_fiber *fiber, const void *low, size_t bytes)
 {
-	fiber->valgrind = VALGRIND_STACK_REGISTER(low, (const char *)low + bytes - 1);
 	(void)low, (void)bytes;
+	fiber->valgrind = VALGRIND_STACK_REGISTER(low, (const char *)low + bytes - 1);
 }
 
 static inline void wf_fiber_done(struct wf_fiber *fiber)
@@ -137,14 +141,33 @@ static inline void wf_fiber_done(struct wf_fiber *fiber)
 	fiber->valgrind = 0;
 }
 
-static inline void wf_fiber_leave(struct wf_fiber *from, struct wf_fiber *to)
-{
-	(void)from, (void)to;
-}
-
 static inline void wf_fiber_enter(struct wf_fiber *self, struct wf_fiber *left)
 {
 	(void)self, (void)left;
+}
+
+static inline int wf_fiber_switch(struct wf_fiber **left, struct wf_fiber *from_fiber,
+				  struct wf_fiber *to_fiber, struct wf_context *from,
+				  const struct wf_context *to)
+{
+	(void)left, (void)from_fiber, (void)to_fiber;
+	return wf_context_switch(from, to);
+}
+
+#endif
+
+#if defined(WF_ASAN) || defined(WF_TSAN)
+
+/* `left` is where the arriving side finds the fiber it came from. */
+static inline __attribute__((always_inline)) int
+wf_fiber_switch(struct wf_fiber **left, struct wf_fiber *from_fiber, struct wf_fiber *to_fiber,
+		struct wf_context *from, const struct wf_context *to)
+{
+	*left = from_fiber;
+	wf_fiber_leave(from_fiber, to_fiber);
+	(void)wf_context_switch(from, to);
+	wf_fiber_enter(from_fiber, *left);
+	return 0;
 }
 
 #endif

@@ -21,5 +21,7 @@ struct wf_context {
  * switched to. `entry` must not return. */
 void wf_context_init(struct wf_context *context, void *top, void (*entry)(void *arg), void *arg);
 
-/* Saves the running code in `from` and continues `to`. Returns when something switches to `from`. */
-void wf_context_switch(struct wf_context *from, const struct wf_context *to);
+/* Saves the running code in `from` and continues `to`. Returns when something switches to `from`,
+ * and then returns 0: so it can be the tail call of functions that return a result, which keeps
+ * their frames off the stacks of suspended tasks. */
+int wf_context_switch(struct wf_context *from, const struct wf_context *to);

@@ -24,7 +24,8 @@ static void start(unsigned entry_high, unsigned entry_low, unsigned arg_high, un
 void wf_context_init(struct wf_context *context, void *top, void (*entry)(void *arg), void *arg)
 {
 	enum { START_BYTES = 8192 }; /* of the stack, for makecontext to lay out its frame in */
-	ucontext_t *saved = (ucontext_t *)((uintptr_t)((char *)top - sizeof *saved) & ~(uintptr_t)63);
+	ucontext_t *saved =
+		(ucontext_t *)((uintptr_t)((char *)top - sizeof *saved) & ~(uintptr_t)63);
 	uint64_t e = (uintptr_t)entry, a = (uintptr_t)arg;
 
 	(void)getcontext(saved); /* cannot fail on Linux */
@@ -36,10 +37,10 @@ void wf_context_init(struct wf_context *context, void *top, void (*entry)(void *
 	context->stack_pointer = saved;
 }
 
-void wf_context_switch(struct wf_context *from, const struct wf_context *to)
+int wf_context_switch(struct wf_context *from, const struct wf_context *to)
 {
 	ucontext_t saved;
 
 	from->stack_pointer = &saved;
-	(void)swapcontext(&saved, to->stack_pointer); /* cannot fail on Linux */
+	return swapcontext(&saved, to->stack_pointer); /* cannot fail on Linux */
 }

@@ -61,6 +61,7 @@ wf_context_switch:
 	.cfi_adjust_cfa_offset -8
 	popq	%rbp
 	.cfi_adjust_cfa_offset -8
+	xorl	%eax, %eax
 	ret
 	.cfi_endproc
 	.size	wf_context_switch, . - wf_context_switch

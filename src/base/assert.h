@@ -18,9 +18,9 @@ _Noreturn void wf_panic(const char *format, ...) __attribute__((format(printf, 1
 _Noreturn void wf_assert_failed(const char *condition, const char *file, int line,
 				const char *function) __attribute__((cold));
 
-#define wf_assert(condition)            \
-	(wf_likely(condition) ? (void)0 \
-			      : wf_assert_failed(#condition, __FILE__, __LINE__, __func__))
+#define wf_assert(condition)              \
+	(wf_likely(condition) ? (void)0 : \
+				wf_assert_failed(#condition, __FILE__, __LINE__, __func__))
 
 #ifdef WF_DEBUG
 #define wf_assert_slow(condition) wf_assert(condition)

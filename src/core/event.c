@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* An event: a flag and a list of those who wait for it. */
+#include <weft/event.h>
+
 #include "base/compiler.h"
 #include "core/wait.h"
 #include "core/worker.h"
 
 #include <errno.h>
-#include <weft/event.h>
 
 struct event_waiter {
 	struct wf_waiter waiter;
@@ -58,7 +59,9 @@ int weft_event_wait(struct weft_event *event)
 {
 	struct wf_task *task = wf_task_self();
 	struct event_waiter entry = {
-		.waiter = { .task = task, .object = event, .withdraw = withdraw,
+		.waiter = { .task = task,
+			    .object = event,
+			    .withdraw = withdraw,
 			    .reason = WF_WAIT_EVENT },
 		.event = event,
 	};

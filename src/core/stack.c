@@ -62,6 +62,8 @@ static struct wf_stack *stack_of(const struct wf_stacks *stacks, uint32_t number
 
 void wf_stacks_done(struct wf_stacks *stacks)
 {
+	if (stacks->hottest)
+		wf_stacks_push(stacks, stacks->hottest);
 	for (uint32_t i = stacks->cold_count; i < stacks->free_count; i++)
 		wf_fiber_done(&stack_of(stacks, *free_at(stacks, i))->fiber);
 	for (uint32_t i = 0; i < stacks->slab_count; i++) {
@@ -126,7 +128,7 @@ static int add_slab(struct wf_stacks *stacks)
 
 int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
 {
-	while (wf_unlikely(stacks->free_count < count))
+	while (wf_unlikely(stacks->free_count + (stacks->hottest != NULL) < count))
 		if (add_slab(stacks) < 0)
 			return -ENOMEM;
 	return 0;
@@ -170,7 +172,7 @@ static void warm_up(struct wf_stacks *stacks, struct wf_stack *stack, uint32_t n
 	wf_context_init(&stack->context, stack, stacks->entry, stack);
 }
 
-struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
+struct wf_stack *wf_stacks_pop(struct wf_stacks *stacks)
 {
 	uint32_t number;
 	struct wf_stack *stack;
@@ -187,7 +189,7 @@ struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
 	return stack;
 }
 
-void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack)
+void wf_stacks_push(struct wf_stacks *stacks, const struct wf_stack *stack)
 {
 	*free_at(stacks, stacks->free_count++) = stack->number;
 }

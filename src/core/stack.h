@@ -20,7 +20,8 @@
  * lies in the pool, suspended in its loop, and giving it a task is an ordinary switch.
  *
  * Free stacks are numbers in one array: those that own no memory first, then the touched ones, the
- * coldest first. The hottest is taken from the end; trimming works at the boundary.
+ * coldest first. They are taken from the end; trimming works at the boundary. The very hottest one
+ * is not in the array but at hand.
  */
 #pragma once
 
@@ -52,20 +53,21 @@ struct wf_slab {
 struct wf_stacks {
 	struct wf_memory *memory;
 	void (*entry)(void *stack); /* what a stack that was never used starts with */
-	size_t slot_bytes; /* a stack with its guard */
+	size_t slot_bytes;	    /* a stack with its guard */
 	enum weft_guard guard;
-	uint32_t guard_budget; /* mprotect guards still allowed */
-	uint32_t free_count;
-	uint32_t cold_count;   /* the first of them own no memory */
-	uint32_t unused_count; /* touched ones that were not taken since wf_stacks_trim */
+	uint32_t guard_budget;	  /* mprotect guards still allowed */
+	struct wf_stack *hottest; /* the stack given back last, if it has not been taken again */
+	uint32_t free_count;	  /* without the hottest */
+	uint32_t cold_count;	  /* the first of them own no memory */
+	uint32_t unused_count;	  /* touched ones that were not taken since wf_stacks_trim */
 	uint32_t slab_count, slab_capacity;
 	struct wf_slab **slabs;
 };
 
 struct wf_stacks_options {
 	size_t stack_bytes;
-	enum weft_guard guard;	 /* the best one that works here */
-	uint32_t guard_budget;	 /* how many mprotect guards may be made */
+	enum weft_guard guard; /* the best one that works here */
+	uint32_t guard_budget; /* how many mprotect guards may be made */
 	void (*entry)(void *stack);
 };
 
@@ -79,17 +81,32 @@ void wf_stacks_done(struct wf_stacks *stacks);
 /* Makes sure that `count` stacks are free, so that as many calls of wf_stacks_take succeed. -ENOMEM. */
 int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count);
 
+/* The parts of take and give that work on the array. */
+struct wf_stack *wf_stacks_pop(struct wf_stacks *stacks);
+void wf_stacks_push(struct wf_stacks *stacks, const struct wf_stack *stack);
+
 /* Takes the hottest free stack; there must be one. */
-struct wf_stack *wf_stacks_take(struct wf_stacks *stacks);
+static inline struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
+{
+	struct wf_stack *stack = stacks->hottest;
+
+	stacks->hottest = NULL;
+	return stack ? stack : wf_stacks_pop(stacks);
+}
 
 /* Gives a stack back; the caller may still be running on it, until it switches. */
-void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack);
+static inline void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack)
+{
+	if (stacks->hottest)
+		wf_stacks_push(stacks, stacks->hottest);
+	stacks->hottest = stack;
+}
 
 /* Gives the memory of half the free stacks that were not used since the last call back to the
  * kernel, all but `keep`; returns how many touched ones remain beyond those. */
 uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep);
 
-/* Free stacks that own memory. */
+/* Free stacks that own memory, besides the hottest. */
 static inline uint32_t wf_stacks_warm(const struct wf_stacks *stacks)
 {
 	return stacks->free_count - stacks->cold_count;

@@ -11,18 +11,24 @@
 enum { TASKS_PER_CHUNK = 32 };
 
 struct wf_task_chunk {
-	struct wf_task_chunk *next;
 	struct wf_task tasks[TASKS_PER_CHUNK];
+	struct wf_task_chunk *next;
+	void *block; /* what was allocated: the chunk with room to align it */
 };
+
+enum { CHUNK_BYTES = sizeof(struct wf_task_chunk) + WF_CACHE_LINE };
 
 /* ---- Control blocks -------------------------------------------------------------------------- */
 
 static int add_chunk(struct weft_worker *worker)
 {
-	struct wf_task_chunk *chunk = wf_memory_new(&worker->memory, sizeof *chunk);
+	char *block = wf_memory_new(&worker->memory, CHUNK_BYTES);
+	struct wf_task_chunk *chunk;
 
-	if (!chunk)
+	if (!block)
 		return -ENOMEM;
+	chunk = (void *)(block + WF_CACHE_LINE - (uintptr_t)block % WF_CACHE_LINE);
+	chunk->block = block;
 	chunk->next = worker->task_chunks;
 	worker->task_chunks = chunk;
 	for (int i = 0; i < TASKS_PER_CHUNK; i++)
@@ -36,7 +42,7 @@ void wf_tasks_done(struct weft_worker *worker)
 		struct wf_task_chunk *chunk = worker->task_chunks;
 
 		worker->task_chunks = chunk->next;
-		wf_memory_free(&worker->memory, chunk, sizeof *chunk);
+		wf_memory_free(&worker->memory, chunk->block, CHUNK_BYTES);
 	}
 }
 
@@ -57,6 +63,25 @@ static int prepare(struct weft_worker *worker, const struct weft_scope *scope)
 	return wf_stacks_reserve(&worker->stacks, worker->unstarted + 1);
 }
 
+/* Field by field: a structure assignment clears the block first, which costs more than the rest of
+ * the spawn. */
+static void fill(struct wf_task *task, struct weft_worker *worker, weft_function *function,
+		 void *arg, const char *site, const char *name)
+{
+	task->stack = NULL;
+	task->waiter = NULL;
+	task->worker = worker;
+	task->refusals = 0;
+	task->priority = WEFT_PRIORITY_NORMAL;
+	task->copy_bytes = 0;
+	task->outermost = NULL;
+	task->function = function;
+	task->arg = arg;
+	task->site = site;
+	task->function_name = name;
+	task->name = name;
+}
+
 int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
 		  const char *name)
 {
@@ -67,14 +92,7 @@ int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, 
 	if (wf_unlikely(r < 0))
 		return r;
 	task = wf_container(wf_queue_pop(&worker->free_tasks), struct wf_task, ready);
-	*task = (struct wf_task){
-		.worker = worker,
-		.function = function,
-		.arg = arg,
-		.site = site,
-		.function_name = name,
-		.name = name,
-	};
+	fill(task, worker, function, arg, site, name);
 	wf_scope_adopt(scope, task);
 	worker->spawned++;
 	worker->unstarted++;
@@ -113,9 +131,10 @@ void wf_task_end(struct wf_task *task, int result)
 	struct weft_worker *worker = task->worker;
 
 	if (wf_unlikely(task->scope != task->home))
-		wf_panic("task \"%s\" (spawned at %s) returned with the scope opened at %s still open; "
-			 "close it first",
-			 task->name, task->site, task->scope->site);
+		wf_panic(
+			"task \"%s\" (spawned at %s) returned with the scope opened at %s still open; "
+			"close it first",
+			task->name, task->site, task->scope->site);
 	if (wf_unlikely(!wf_stack_is_intact(task->stack)))
 		wf_panic("task \"%s\" (spawned at %s) has overflowed its stack; give it more by "
 			 "weft_options.stack_bytes",
@@ -128,22 +147,6 @@ void wf_task_end(struct wf_task *task, int result)
 }
 
 /* ---- The running task ------------------------------------------------------------------------ */
-
-int weft_yield(void)
-{
-	struct wf_task *task = wf_task_self();
-	struct weft_worker *worker;
-
-	if (!task)
-		return -EPERM;
-	worker = task->worker;
-	if (wf_unlikely(task->scope->stop || worker->now >= task->scope->deadline))
-		return wf_checkpoint_slow(task);
-	task->refusals = 0;
-	wf_worker_ready(worker, task);
-	wf_worker_suspend(worker);
-	return 0;
-}
 
 const char *weft_task_name(void)
 {

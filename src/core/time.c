@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Time, chance and sleeping: the public face of the worker's clock, generator and timers. */
+#include <weft/time.h>
+
 #include "core/timer.h"
 #include "core/worker.h"
 
 #include <errno.h>
-#include <weft/time.h>
 
 weft_time weft_now(void)
 {
@@ -39,7 +40,7 @@ static void withdraw(struct wf_waiter *waiter)
 {
 	struct sleep *sleep = wf_container(waiter, struct sleep, waiter);
 
-	wf_timers_disarm(&waiter->task->worker->timers, &sleep->timer);
+	wf_timer_disarm(&sleep->timer);
 	wf_wait_settle(waiter, waiter->code);
 }
 

@@ -41,33 +41,24 @@ void wf_timers_init(struct wf_timers *timers, weft_time now)
 void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer)
 {
 	uint64_t tick = tick_up(timer->when);
-	uint64_t differs;
+	struct weft_timer_ *last;
 	struct wf_timer_slot *slot;
 	int level, index;
 
 	wf_assert_slow(!wf_timer_is_armed(timer));
-	if (tick < timers->tick)
-		tick = timers->tick;
-	differs = tick ^ timers->tick;
-	level = differs ? (63 - __builtin_clzll(differs)) / WF_TIMER_SLOT_BITS : 0;
+	tick = tick < timers->tick ? timers->tick : tick;
+	level = (63 - __builtin_clzll((tick ^ timers->tick) | 1)) / WF_TIMER_SLOT_BITS;
 	index = (int)(tick >> (level * WF_TIMER_SLOT_BITS)) & SLOT_MASK;
 
+	/* In this order: the compiler must not store the timer's two links as one word, because
+	 * reading one of them back soon would then wait for the store to reach the cache. */
 	slot = &timers->slots[level][index];
+	last = slot->prev;
 	timer->next = head_of(slot);
-	timer->prev = slot->prev;
-	slot->prev->next = timer;
+	last->next = timer;
+	timer->prev = last;
 	slot->prev = timer;
 	timers->occupied[level] |= 1ull << index;
-}
-
-void wf_timers_disarm(struct wf_timers *timers, struct weft_timer_ *timer)
-{
-	(void)timers;
-	if (!wf_timer_is_armed(timer))
-		return;
-	timer->next->prev = timer->prev;
-	timer->prev->next = timer->next;
-	timer->next = NULL;
 }
 
 /* The slot that comes first, and the tick it begins at; false if no timer is armed. Every timer of
@@ -86,7 +77,8 @@ static bool first_slot(struct wf_timers *timers, int *ret_level, int *ret_index,
 			}
 			*ret_level = level;
 			*ret_index = index;
-			*ret_tick = (timers->tick >> shift & ~(uint64_t)SLOT_MASK) + (uint64_t)index;
+			*ret_tick =
+				(timers->tick >> shift & ~(uint64_t)SLOT_MASK) + (uint64_t)index;
 			*ret_tick <<= shift;
 			return true;
 		}
@@ -114,7 +106,7 @@ static void empty_slot(struct wf_timers *timers, int level, struct wf_timer_slot
 	while (due.next != head_of(&due)) {
 		struct weft_timer_ *timer = due.next;
 
-		wf_timers_disarm(timers, timer);
+		wf_timer_disarm(timer);
 		if (level == 0)
 			timer->fire(timer);
 		else

@@ -44,12 +44,19 @@ void wf_timers_init(struct wf_timers *timers, weft_time now);
 /* Arms a timer that is not armed; its `when` and `fire` are set. */
 void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer);
 
-/* Disarms a timer if it is armed; a zeroed timer is not. */
-void wf_timers_disarm(struct wf_timers *timers, struct weft_timer_ *timer);
-
 static inline bool wf_timer_is_armed(const struct weft_timer_ *timer)
 {
 	return timer->next != NULL;
+}
+
+/* Disarms a timer if it is armed; a zeroed timer is not. */
+static inline void wf_timer_disarm(struct weft_timer_ *timer)
+{
+	if (!wf_timer_is_armed(timer))
+		return;
+	timer->next->prev = timer->prev;
+	timer->prev->next = timer->next;
+	timer->next = NULL;
 }
 
 /* A time by which wf_timers_advance must be called, not after the first timer is due;

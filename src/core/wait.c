@@ -13,7 +13,7 @@ int64_t wf_wait(struct wf_waiter *waiter)
 	wf_assert(task == worker->current && !task->waiter);
 	task->waiter = waiter;
 	wf_scope_arm(task->scope, &worker->timers);
-	wf_worker_suspend(worker);
+	(void)wf_worker_suspend(worker);
 	task->waiter = NULL;
 	wf_assert_slow(waiter->state == WF_WAIT_SETTLED);
 	if (wf_unlikely(waiter->code && waiter->result == waiter->code))
@@ -48,7 +48,7 @@ int wf_checkpoint_slow(struct wf_task *task)
 	if (!scope->stop && worker->now >= scope->deadline)
 		wf_scope_expire(scope->deadline_scope);
 	wf_worker_ready(worker, task);
-	wf_worker_suspend(worker);
+	(void)wf_worker_suspend(worker);
 	if (!scope->stop && worker->now >= scope->deadline)
 		wf_scope_expire(scope->deadline_scope);
 	if (scope->stop) {
@@ -63,7 +63,8 @@ void wf_task_refused(struct wf_task *task, int code)
 {
 	if (++task->refusals < WF_REFUSALS_MAX)
 		return;
-	wf_panic("task \"%s\" (spawned at %s) went on after %d checkpoints in a row had returned %s; "
-		 "a task must return when it is stopped",
-		 task->name, task->site, WF_REFUSALS_MAX, weft_error_name(code));
+	wf_panic(
+		"task \"%s\" (spawned at %s) went on after %d checkpoints in a row had returned %s; "
+		"a task must return when it is stopped",
+		task->name, task->site, WF_REFUSALS_MAX, weft_error_name(code));
 }

@@ -42,11 +42,11 @@ struct wf_waiter {
 	/* Takes the waiter back, and settles it with `code` now or later. NULL: cannot be
 	 * interrupted. */
 	void (*withdraw)(struct wf_waiter *waiter);
-	int64_t result;	       /* once settled */
-	int code;	       /* why it was interrupted, or 0 */
-	uint8_t reason;	       /* enum wf_wait_reason */
-	uint8_t state;	       /* enum wf_wait_state */
-	bool ends_softly;      /* a soft stop interrupts it, too */
+	int64_t result;	  /* once settled */
+	int code;	  /* why it was interrupted, or 0 */
+	uint8_t reason;	  /* enum wf_wait_reason */
+	uint8_t state;	  /* enum wf_wait_state */
+	bool ends_softly; /* a soft stop interrupts it, too */
 };
 
 /* Suspends the calling task until the waiter, which the caller has filled in and published, is

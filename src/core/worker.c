@@ -19,22 +19,23 @@ static WF_NOINLINE bool turn_is_over(struct weft_worker *worker)
 	return worker->turn_runs >= WF_TURN_RUNS || worker->now - worker->turn_start >= WF_TURN_NS;
 }
 
+static inline struct wf_task *pop(struct wf_queue *queue)
+{
+	return queue->head ? wf_container(wf_queue_pop(queue), struct wf_task, ready) : NULL;
+}
+
 /* Takes the next task to run off the run queue; NULL: the loop. */
-static inline struct wf_task *pick(struct weft_worker *worker)
+static WF_NOINLINE struct wf_task *pick(struct weft_worker *worker)
 {
 	struct wf_queue *normal = &worker->ready[WEFT_PRIORITY_NORMAL];
 	struct wf_queue *low = &worker->ready[WEFT_PRIORITY_LOW];
-	struct wf_queue *queue = normal;
 
-	if (wf_unlikely(--worker->runs_left == 0) && turn_is_over(worker))
+	if (--worker->runs_left == 0 && turn_is_over(worker))
 		return NULL;
-	if (wf_unlikely(low->head) && (!normal->head || ++worker->low_skipped >= WF_LOW_EVERY)) {
-		worker->low_skipped = 0;
-		queue = low;
-	}
-	if (!queue->head)
-		return NULL;
-	return wf_container(wf_queue_pop(queue), struct wf_task, ready);
+	if (!low->head || (normal->head && ++worker->low_skipped < WF_LOW_EVERY))
+		return pop(normal);
+	worker->low_skipped = 0;
+	return pop(low);
 }
 
 /* ---- Switching ------------------------------------------------------------------------------- */
@@ -47,39 +48,88 @@ static void bind(struct weft_worker *worker, struct wf_task *task, struct wf_sta
 	worker->unstarted--;
 }
 
+static int switch_to_fresh(struct weft_worker *worker, struct wf_context *from,
+			   struct wf_fiber *from_fiber, struct wf_task *next);
+
 /*
  * Leaves the running code in `from` and goes on with `next`, or with the loop. Every switch of the
- * library happens here, so that the processor's return predictor finds all of them returning to one
- * place.
+ * library happens here. The switch itself is a tail call: what a suspended task keeps on its stack,
+ * and what the processor has to predict when it returns, is the caller's caller at once.
  */
-static WF_NOINLINE void switch_to(struct weft_worker *worker, struct wf_context *from,
-				  struct wf_fiber *from_fiber, struct wf_task *next)
+static WF_NOINLINE int switch_to(struct weft_worker *worker, struct wf_context *from,
+				 struct wf_fiber *from_fiber, struct wf_task *next)
 {
 	struct wf_context *to = &worker->loop;
 	struct wf_fiber *to_fiber = &worker->loop_fiber;
 
-	worker->current = next;
-	worker->switches++;
-	if (next) {
+	if (wf_likely(next)) {
 		if (wf_unlikely(!next->stack))
-			bind(worker, next, wf_stacks_take(&worker->stacks));
+			return switch_to_fresh(worker, from, from_fiber, next);
 		to = &next->context;
 		to_fiber = &next->stack->fiber;
 	}
-	worker->left = from_fiber;
-	wf_fiber_leave(from_fiber, to_fiber);
-	wf_context_switch(from, to);
-	wf_fiber_enter(from_fiber, worker->left);
+	worker->current = next;
+	worker->switches++;
+	worker->credit = worker->credit_max;
+	return wf_fiber_switch(&worker->left, from_fiber, to_fiber, from, to);
 }
 
-void wf_worker_suspend(struct weft_worker *worker)
+static WF_NOINLINE int switch_to_fresh(struct weft_worker *worker, struct wf_context *from,
+				       struct wf_fiber *from_fiber, struct wf_task *next)
+{
+	bind(worker, next, wf_stacks_take(&worker->stacks));
+	return switch_to(worker, from, from_fiber, next);
+}
+
+static int suspend_for(struct weft_worker *worker, struct wf_task *next)
 {
 	struct wf_task *task = worker->current;
-	struct wf_task *next = pick(worker);
 
-	if (next != task)
-		switch_to(worker, &task->context, &task->stack->fiber, next);
+	if (wf_likely(next != task))
+		return switch_to(worker, &task->context, &task->stack->fiber, next);
 	worker->credit = worker->credit_max;
+	return 0;
+}
+
+static WF_NOINLINE int suspend_slow(struct weft_worker *worker)
+{
+	return suspend_for(worker, pick(worker));
+}
+
+/* The common case of pick, without a frame. */
+int wf_worker_suspend(struct weft_worker *worker)
+{
+	if (wf_unlikely(worker->runs_left == 1 || worker->ready[WEFT_PRIORITY_LOW].head))
+		return suspend_slow(worker);
+	worker->runs_left--;
+	return suspend_for(worker, pop(&worker->ready[WEFT_PRIORITY_NORMAL]));
+}
+
+/* The commonest switch of all: to the end of the queue, and on with its head. */
+int weft_yield(void)
+{
+	struct wf_task *task = wf_task_self();
+	struct weft_worker *worker = wf_worker;
+	struct wf_queue *normal;
+	struct wf_queue_node *next;
+
+	if (wf_unlikely(!task))
+		return -EPERM;
+	if (wf_unlikely(task->scope->stop || worker->now >= task->scope->deadline))
+		return wf_checkpoint_slow(task);
+	task->refusals = 0;
+	normal = &worker->ready[WEFT_PRIORITY_NORMAL];
+	next = normal->head;
+	if (wf_unlikely(!next || worker->runs_left == 1 || task->priority != WEFT_PRIORITY_NORMAL ||
+			worker->ready[WEFT_PRIORITY_LOW].head)) {
+		wf_worker_ready(worker, task);
+		return suspend_slow(worker);
+	}
+	worker->runs_left--;
+	wf_queue_push(normal, &task->ready);
+	normal->head = next->next;
+	return switch_to(worker, &task->context, &task->stack->fiber,
+			 wf_container(next, struct wf_task, ready));
 }
 
 static void trim(struct weft_timer_ *timer)
@@ -117,6 +167,7 @@ static void run_tasks(void *arg)
 		struct wf_task *task = worker->current;
 		struct wf_task *next;
 
+		wf_assert_slow(task);
 		worker->credit = worker->credit_max;
 		wf_task_end(task, task->function(task->arg));
 		next = pick(worker);
@@ -126,7 +177,7 @@ static void run_tasks(void *arg)
 			continue;
 		}
 		give_back(worker, stack);
-		switch_to(worker, &stack->context, &stack->fiber, next);
+		(void)switch_to(worker, &stack->context, &stack->fiber, next);
 	}
 }
 
@@ -153,7 +204,7 @@ static void run_turn(struct weft_worker *worker)
 	worker->runs_left = WF_RUNS_PER_READING + 1;
 	next = pick(worker);
 	if (next)
-		switch_to(worker, &worker->loop, &worker->loop_fiber, next);
+		(void)switch_to(worker, &worker->loop, &worker->loop_fiber, next);
 }
 
 /* The first task. When the user's function has returned, what it left behind is cancelled. */

@@ -33,12 +33,12 @@
 
 enum {
 	WF_RUNS_PER_READING = 32,
-	WF_TURN_RUNS = 1024,
+	WF_TURN_RUNS = 4096,
 	WF_TURN_NS = 50 * 1000,
-	WF_CREDIT = 64,		   /* operations without a switch */
-	WF_LOW_EVERY = 16,	   /* a ready low-priority task runs at least so often */
-	WF_REFUSALS_MAX = 1000,	   /* refused checkpoints in a row */
-	WF_WARM_STACKS = 64,	   /* free stacks that keep their memory */
+	WF_CREDIT = 64,		/* operations without a switch */
+	WF_LOW_EVERY = 16,	/* a ready low-priority task runs at least so often */
+	WF_REFUSALS_MAX = 1000, /* refused checkpoints in a row */
+	WF_WARM_STACKS = 64,	/* free stacks that keep their memory */
 };
 
 struct wf_post;
@@ -46,10 +46,10 @@ struct wf_post;
 struct weft_worker {
 	struct wf_task *current; /* NULL while the loop runs */
 	uint32_t credit;
-	uint32_t credit_max;	 /* WF_CREDIT, or 1 to suspend at every checkpoint */
-	uint32_t runs_left;	 /* until the clock is read */
-	uint32_t low_skipped;	 /* normal tasks run while a low one was ready */
-	weft_time now;		 /* the last reading of the clock */
+	uint32_t credit_max;	  /* WF_CREDIT, or 1 to suspend at every checkpoint */
+	uint32_t runs_left;	  /* until the clock is read */
+	uint32_t low_skipped;	  /* normal tasks run while a low one was ready */
+	weft_time now;		  /* the last reading of the clock */
 	struct wf_queue ready[2]; /* by priority */
 	struct wf_context loop;
 	uint64_t switches;
@@ -122,8 +122,8 @@ static inline void wf_worker_ready(struct weft_worker *worker, struct wf_task *t
 	wf_queue_push(&worker->ready[task->priority], &task->ready);
 }
 
-/* Runs other tasks until the current one has been made ready and its turn has come. */
-void wf_worker_suspend(struct weft_worker *worker);
+/* Runs other tasks until the current one has been made ready and its turn has come. Returns 0. */
+int wf_worker_suspend(struct weft_worker *worker);
 
 /* Runs the calls that were posted (core/post.c). */
 void wf_posts_run(struct weft_worker *worker);

@@ -148,7 +148,6 @@ static int64_t try_connect(struct wf_op *op)
 	return -error;
 }
 
-
 static int64_t try_once(struct wf_op *op)
 {
 	switch (op->kind) {

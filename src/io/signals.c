@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Signals through a signalfd: blocked in the thread, read like input. */
+#include <weft/signals.h>
+
 #include "core/worker.h"
 #include "io/op.h"
 
@@ -7,7 +9,6 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include <weft/signals.h>
 
 struct weft_signals {
 	struct wf_file file;

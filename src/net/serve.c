@@ -12,6 +12,8 @@
  * finished before more is taken on, and a handler that need not wait runs to its end while its
  * stack is warm.
  */
+#include <weft/serve.h>
+
 #include "net/conn.h"
 
 #include <errno.h>
@@ -19,7 +21,6 @@
 #include <sys/resource.h>
 #include <weft/event.h>
 #include <weft/scope.h>
-#include <weft/serve.h>
 #include <weft/signals.h>
 #include <weft/task.h>
 
@@ -33,7 +34,7 @@ struct server {
 	void *arg;
 	weft_time grace_ns;
 	uint32_t live, max;
-	struct weft_event room;		 /* set while live < max */
+	struct weft_event room; /* set while live < max */
 	struct weft_scope outer;
 	struct weft_scope connections;
 };

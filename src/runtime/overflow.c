@@ -34,10 +34,11 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	const struct wf_task *task = wf_task_self();
 
 	if (task && task->stack && wf_stack_overflowed(task->stack, info->si_addr))
-		wf_panic("task \"%s\" (function %s, spawned at %s) overflowed its stack of %zu KiB; "
-			 "end the recursion, or set weft_options.stack_bytes higher",
-			 task->name, task->function_name, task->site,
-			 (size_t)((const char *)task->stack - task->stack->low + 1023) / 1024);
+		wf_panic(
+			"task \"%s\" (function %s, spawned at %s) overflowed its stack of %zu KiB; "
+			"end the recursion, or set weft_options.stack_bytes higher",
+			task->name, task->function_name, task->site,
+			(size_t)((const char *)task->stack - task->stack->low + 1023) / 1024);
 	pass_on(number, info, context);
 }
 

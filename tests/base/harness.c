@@ -119,20 +119,27 @@ WF_TEST(wrong_result_fails)
 	ck_assert_int_eq(wf_child(fail_in_child, NULL).status, EXIT_FAILURE);
 }
 
+struct held {
+	struct wf_tally tally;
+	void *block;
+};
+
 static int free_wrong_length(void *arg)
 {
-	struct wf_tally tally = { 0 };
-	void *block = wf_tally_resize(&tally, NULL, 0, 8);
+	struct held *held = arg;
 
-	(void)arg;
-	(void)wf_tally_resize(&tally, block, 7, 0);
+	(void)wf_tally_resize(&held->tally, held->block, 7, 0);
 	return 0;
 }
 
 /* Freeing with a wrong length fails the test. */
 WF_TEST(tally_knows_lengths)
 {
-	ck_assert_int_eq(wf_child(free_wrong_length, NULL).status, EXIT_FAILURE);
+	struct held held = { 0 };
+
+	held.block = wf_tally_resize(&held.tally, NULL, 0, 8);
+	ck_assert_int_eq(wf_child(free_wrong_length, &held).status, EXIT_FAILURE);
+	(void)wf_tally_resize(&held.tally, held.block, 8, 0);
 }
 
 static int skip(void *arg)
