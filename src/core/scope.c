@@ -255,13 +255,8 @@ int weft_stop_wait(void)
 
 	if (!task)
 		return -EPERM;
-	r = wf_checkpoint(task);
-	if (r < 0)
-		return r;
-	if (!task->scope->stopping)
-		return (int)wf_wait(&waiter);
-	wf_task_refused(task, WEFT_ESTOPPING);
-	return WEFT_ESTOPPING;
+	r = wf_checkpoint_soft(task);
+	return r < 0 ? r : (int)wf_wait(&waiter);
 }
 
 /* ---- Children -------------------------------------------------------------------------------- */

@@ -205,16 +205,19 @@ static void cool_down(struct wf_stacks *stacks)
 		      MADV_DONTNEED);
 }
 
-uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep)
+uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most)
 {
 	uint32_t warm = wf_stacks_warm(stacks);
-	uint32_t surplus = warm > keep ? warm - keep : 0;
-	uint32_t count = stacks->unused_count < surplus ? stacks->unused_count : surplus;
+	uint32_t count = warm > keep ? warm - keep : 0;
 
-	for (uint32_t i = 0; i < (count + 1) / 2; i++)
+	count = count < stacks->unused_count ? count : stacks->unused_count;
+	count = count < most ? count : most;
+	for (uint32_t i = 0; i < count; i++)
 		cool_down(stacks);
-	stacks->unused_count = wf_stacks_warm(stacks);
-	return surplus - (count + 1) / 2;
+	stacks->unused_count -= count;
+	if (count == 0)
+		stacks->unused_count = wf_stacks_warm(stacks);
+	return count;
 }
 
 bool wf_stack_is_intact(const struct wf_stack *stack)

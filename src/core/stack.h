@@ -59,7 +59,7 @@ struct wf_stacks {
 	struct wf_stack *hottest; /* the stack given back last, if it has not been taken again */
 	uint32_t free_count;	  /* without the hottest */
 	uint32_t cold_count;	  /* the first of them own no memory */
-	uint32_t unused_count;	  /* touched ones that were not taken since wf_stacks_trim */
+	uint32_t unused_count;	  /* warm ones that were not taken in this period */
 	uint32_t slab_count, slab_capacity;
 	struct wf_slab **slabs;
 };
@@ -102,9 +102,10 @@ static inline void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *sta
 	stacks->hottest = stack;
 }
 
-/* Gives the memory of half the free stacks that were not used since the last call back to the
- * kernel, all but `keep`; returns how many touched ones remain beyond those. */
-uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep);
+/* Gives the memory of free stacks back to the kernel, the coldest first, and returns of how many: at
+ * most `most`, only of those that were not used in the present period, and `keep` stay warm. A call
+ * that finds none to give begins a new period. */
+uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most);
 
 /* Free stacks that own memory, besides the hottest. */
 static inline uint32_t wf_stacks_warm(const struct wf_stacks *stacks)

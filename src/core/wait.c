@@ -59,6 +59,18 @@ int wf_checkpoint_slow(struct wf_task *task)
 	return 0;
 }
 
+int wf_checkpoint_soft(struct wf_task *task)
+{
+	int r = wf_checkpoint(task);
+
+	if (r < 0 || !task->scope->stopping)
+		return r;
+	wf_worker_ready(task->worker, task);
+	(void)wf_worker_suspend(task->worker);
+	wf_task_refused(task, WEFT_ESTOPPING);
+	return WEFT_ESTOPPING;
+}
+
 void wf_task_refused(struct wf_task *task, int code)
 {
 	if (++task->refusals < WF_REFUSALS_MAX)

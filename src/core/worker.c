@@ -132,24 +132,28 @@ int weft_yield(void)
 			 wf_container(next, struct wf_task, ready));
 }
 
+static void arm_trim(struct weft_worker *worker, weft_time delay_ns)
+{
+	worker->trim_timer.when = worker->now + delay_ns;
+	wf_timers_arm(&worker->timers, &worker->trim_timer);
+}
+
+/* A little at a time, once a second has shown which stacks are not needed. */
 static void trim(struct weft_timer_ *timer)
 {
 	struct weft_worker *worker = wf_container(timer, struct weft_worker, trim_timer);
+	uint32_t count = wf_stacks_trim(&worker->stacks, WF_WARM_STACKS, WF_TRIM_MOST);
 
-	if (wf_stacks_trim(&worker->stacks, WF_WARM_STACKS) > 0) {
-		timer->when = worker->now + WEFT_SECOND;
-		wf_timers_arm(&worker->timers, timer);
-	}
+	if (wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS)
+		arm_trim(worker, count > 0 ? 10 * WEFT_MILLISECOND : WEFT_SECOND);
 }
 
 static void give_back(struct weft_worker *worker, struct wf_stack *stack)
 {
 	wf_stacks_give(&worker->stacks, stack);
-	if (wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS &&
-	    !wf_timer_is_armed(&worker->trim_timer)) {
-		worker->trim_timer.when = worker->now + WEFT_SECOND;
-		wf_timers_arm(&worker->timers, &worker->trim_timer);
-	}
+	if (wf_unlikely(wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS) &&
+	    !wf_timer_is_armed(&worker->trim_timer))
+		arm_trim(worker, WEFT_SECOND);
 }
 
 /*

@@ -38,6 +38,7 @@ enum {
 	WF_CREDIT = 64,		/* operations without a switch */
 	WF_LOW_EVERY = 16,	/* a ready low-priority task runs at least so often */
 	WF_REFUSALS_MAX = 1000, /* refused checkpoints in a row */
+	WF_TRIM_MOST = 512,	/* stacks whose memory is given back at one go */
 	WF_WARM_STACKS = 64,	/* free stacks that keep their memory */
 };
 
@@ -144,6 +145,9 @@ static inline int wf_checkpoint(struct wf_task *task)
 	task->refusals = 0;
 	return 0;
 }
+
+/* As wf_checkpoint, for what a soft stop refuses, too. */
+int wf_checkpoint_soft(struct wf_task *task);
 
 /* Counts a refused checkpoint, and ends the program when a task ignores too many. */
 void wf_task_refused(struct wf_task *task, int code) __attribute__((cold));

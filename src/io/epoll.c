@@ -119,14 +119,21 @@ static int64_t try_send(struct wf_op *op)
 	return 0;
 }
 
-/* A connection that was reset while it waited is none; the next one may be there already. */
+/* Errors of a connection that failed while it waited: it is gone, and the next one may be there. */
+static bool is_of_the_peer(int error)
+{
+	return error == ECONNABORTED || error == EPROTO || error == ENOPROTOOPT ||
+	       error == EHOSTDOWN || error == EHOSTUNREACH || error == ENETDOWN ||
+	       error == ENETUNREACH || error == ENONET;
+}
+
 static int64_t try_accept(struct wf_op *op)
 {
 	int fd = accept4(op->file->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0)
 		return fd;
-	return errno == ECONNABORTED || errno == EPROTO ? -EINTR : -errno;
+	return is_of_the_peer(errno) ? -EINTR : -errno;
 }
 
 /* The first attempt starts connecting; the kernel then says how it went. */

@@ -162,10 +162,11 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 	int64_t fd;
 	int r;
 
-	if (wf_unlikely(task && task->scope->stopping && !task->scope->stop)) {
-		wf_task_refused(task, WEFT_ESTOPPING);
-		return WEFT_ESTOPPING;
-	}
+	if (!task)
+		return -EPERM;
+	r = wf_checkpoint_soft(task);
+	if (r < 0)
+		return r;
 	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
 	if (fd < 0)
 		return (int)fd;
