@@ -93,6 +93,9 @@ weft_time wf_timers_next(struct wf_timers *timers)
 
 	if (!first_slot(timers, &level, &index, &tick))
 		return WEFT_FOREVER;
+	/* The last time there is, rounded up to a tick, is no time any more. */
+	if (tick > (uint64_t)WEFT_FOREVER >> WF_TIMER_TICK_BITS)
+		return WEFT_FOREVER;
 	return (weft_time)(tick << WF_TIMER_TICK_BITS);
 }
 

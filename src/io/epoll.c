@@ -66,9 +66,10 @@ static int64_t try_receive(struct wf_op *op)
 
 	if (n < 0)
 		return -errno;
-	/* A stream that gave less than it was asked for is empty, unless its end has come too. */
-	file->drained = (size_t)n < op->u.receive.bytes && n > 0;
-	if (file->drained && !file->hung_up)
+	/* A stream that gave less than it was asked for is empty; the next attempt would block,
+	 * unless the end has come too. */
+	file->drained = (size_t)n < op->u.receive.bytes;
+	if (file->drained && n > 0 && !file->hung_up)
 		file->readable = false;
 	return n;
 }

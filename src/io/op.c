@@ -22,12 +22,13 @@ static bool is_busy(const struct wf_op *op)
 int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason)
 {
 	struct wf_task *task = wf_task_self();
+	bool is_new_work = reason == WF_WAIT_ACCEPT;
 	struct wf_poller *poller;
 	int r;
 
 	if (wf_unlikely(!task))
 		return -EPERM;
-	r = wf_checkpoint(task);
+	r = is_new_work ? wf_checkpoint_soft(task) : wf_checkpoint(task);
 	if (wf_unlikely(r < 0))
 		return r;
 	if (wf_unlikely(op->file->fd < 0))
@@ -39,7 +40,7 @@ int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reas
 		.object = object,
 		.withdraw = withdraw,
 		.reason = (uint8_t)reason,
-		.ends_softly = reason == WF_WAIT_ACCEPT,
+		.ends_softly = is_new_work,
 	};
 	poller = task->worker->poller;
 	if (poller->ops->submit(poller, op))

@@ -158,15 +158,9 @@ free_listener:
 int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 {
 	struct wf_op op = { .file = &listener->file, .kind = WF_OP_ACCEPT };
-	struct wf_task *task = wf_task_self();
 	int64_t fd;
 	int r;
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint_soft(task);
-	if (r < 0)
-		return r;
 	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
 	if (fd < 0)
 		return (int)fd;

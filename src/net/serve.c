@@ -104,7 +104,8 @@ static int accept_all(struct server *server)
 	while (r >= 0) {
 		struct weft_conn *conn;
 
-		r = weft_event_wait(&server->room);
+		if (server->live >= server->max)
+			r = weft_event_wait(&server->room);
 		if (r == 0)
 			r = weft_accept(server->listener, &conn);
 		if (r == 0)
