@@ -157,17 +157,17 @@ void weft_scope_open_at(struct weft_scope *scope, enum weft_scope_kind kind, wef
 /* Waits for the children of the scope, which the caller is about to close. */
 static void join(struct weft_scope *scope, struct wf_task *task)
 {
-	struct wf_waiter waiter = { .task = task, .object = scope, .reason = WF_WAIT_JOIN };
-
 	if (scope->owner != task || task->scope != scope)
 		wf_panic(
 			"task \"%s\" (spawned at %s) closes the scope opened at %s, but its innermost "
 			"scope is the one opened at %s; close scopes in the reverse order of opening",
 			task->name, task->site, scope->site, task->scope->site);
-	if (scope->live > 0) {
+	/* Before the owner runs again, a task that knows the scope may spawn into it anew. */
+	while (scope->live > 0) {
+		struct wf_waiter waiter = { .task = task, .object = scope, .reason = WF_WAIT_JOIN };
+
 		scope->joiner = &waiter;
 		(void)wf_wait(&waiter); /* settled with 0, and not interruptible */
-		scope->joiner = NULL;
 	}
 	wf_timer_disarm(&scope->timer);
 	task->scope = scope->parent;
@@ -302,6 +302,8 @@ void wf_scope_child_ended(struct weft_scope *scope, struct wf_task *child, int r
 			stop_own(scope, -ECANCELED);
 		}
 	}
-	if (scope->live == 0 && scope->joiner)
+	if (scope->live == 0 && scope->joiner) {
 		wf_wait_settle(scope->joiner, 0);
+		scope->joiner = NULL;
+	}
 }
