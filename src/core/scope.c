@@ -213,8 +213,10 @@ void wf_scope_expire(struct weft_scope *scope)
 
 void weft_scope_cancel(struct weft_scope *scope)
 {
-	if (scope->owner)
-		stop_own(scope, -ECANCELED);
+	if (!scope->owner)
+		return;
+	wf_timer_disarm(&scope->timer); /* its deadline has nothing left to stop */
+	stop_own(scope, -ECANCELED);
 }
 
 static void interrupt_softly(struct wf_task *task, int code)
