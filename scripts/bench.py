@@ -45,18 +45,31 @@ class Figure:
     versus: str = ""
     note: str = ""
     not_run: str = ""
+    broken: str = ""
 
     def judged(self):
         return [a / b for a, b in zip(self.ours, self.other)] if self.other else self.ours
 
     def verdict(self):
-        if self.not_run:
-            return f"not run: {self.not_run}"
+        if self.not_run or self.broken:
+            return "not run" if self.not_run else "missed"
         return judge(self.judged(), self.goal) if self.goal is not None else ""
 
 
 def paired(name, unit, values, ours, other, goal=None, **more):
     return Figure(name, unit, values[ours], values[other], goal, **more)
+
+
+class Broken(Exception):
+    """A program of ours did not do its work."""
+
+
+def ours(function, *arguments):
+    """Calls it, for a program of ours: one that does not run is broken, not missing."""
+    try:
+        return function(*arguments)
+    except NotRun as error:
+        raise Broken(str(error)) from error
 
 
 # --- programs that measure themselves -----------------------------------------------------------
@@ -68,31 +81,30 @@ def go_core():
     return PEERS_OUT / "go_core"
 
 
-def beside_go(program, options, go_command, rounds):
+def beside_go(program, go_command, rounds):
     """Rounds of a program of ours and of the Go one: {name: one value a round}."""
-    command = {
-        "weft": ([BENCH / program, "--rounds", 3, *options], None),
-        "go": ([go_core(), go_command], GO_ONE_CORE),
+    go_program = go_core()
+    measure = {
+        "weft": lambda: ours(figures, [BENCH / program, "--rounds", 3]),
+        "go": lambda: figures([go_program, go_command], environment=GO_ONE_CORE),
     }
-    runs = interleave(
-        list(command), rounds, lambda who: figures(command[who][0], environment=command[who][1])
-    )
+    runs = interleave(list(measure), rounds, lambda who: measure[who]())
     return {
         name: [statistics.median(run[name]) for run in runs[who]]
-        for who in command
+        for who in measure
         for name in runs[who][0]
     }
 
 
 def switch(rounds):
-    values = figures([BENCH / "switch", "--rounds", max(rounds, 11)])
+    values = ours(figures, [BENCH / "switch", "--rounds", max(rounds, 11)])
     if "switch.bare" not in values:
         yield Figure("switch.bare", "ns", goal=1.5, not_run="no twin for this processor")
     else:
         yield paired("switch.bare", "ns", values, "switch.weft", "switch.bare", 1.5,
                      versus="bare ring")
     try:
-        values = beside_go("switch", [], "yield", rounds)
+        values = beside_go("switch", "yield", rounds)
         yield paired("switch.go", "ns", values, "switch.weft", "go.yield", 0.2, versus="Go Gosched")
     except NotRun as error:
         yield Figure("switch.go", "ns", goal=0.2, not_run=str(error))
@@ -101,18 +113,18 @@ def switch(rounds):
 def spawn(rounds):
     names = ("spawn.single", 0.2), ("spawn.thousand", None)
     try:
-        values = beside_go("spawn", [], "spawn", rounds)
+        values = beside_go("spawn", "spawn", rounds)
         for name, goal in names:
             yield paired(name, "ns", values, name, f"go.{name}", goal, versus="Go")
     except NotRun as error:
         for name, goal in names:
             yield Figure(name, "ns", goal=goal, not_run=str(error))
-        values = figures([BENCH / "spawn", "--rounds", rounds])
+        values = ours(figures, [BENCH / "spawn", "--rounds", rounds])
     yield Figure("spawn.thousand.each", "ns", values["spawn.thousand"], note="aim: at most 20 ns")
 
 
 def timer(rounds):
-    values = figures([BENCH / "timer", "--rounds", max(rounds, 11)])
+    values = ours(figures, [BENCH / "timer", "--rounds", max(rounds, 11)])
     for kind, aim in ("fresh", 12), ("random", 90):
         name = f"timer.{kind}"
         yield paired(name, "ns", values, f"{name}.weft", f"{name}.bare", 1.3, versus="bare wheel",
@@ -120,22 +132,22 @@ def timer(rounds):
 
 
 def sleepers(rounds):
-    ours = [figures([BENCH / "sleepers"]) for _ in range(min(rounds, 5))]
-    guard = next(name.split(".")[-1] for name in ours[0] if name.startswith("sleepers.guard."))
+    mine = [ours(figures, [BENCH / "sleepers"]) for _ in range(min(rounds, 5))]
+    guard = next(name.split(".")[-1] for name in mine[0] if name.startswith("sleepers.guard."))
     try:
-        go = [figures([go_core(), "sleepers"], environment=GO_ONE_CORE) for _ in ours]
+        go = [figures([go_core(), "sleepers"], environment=GO_ONE_CORE) for _ in mine]
     except NotRun:
         go = []
-    parts = [f"{part} {ours[0][f'sleepers.{part}'][0]:.0f}" for part in ("resident", "page_tables")]
-    yield Figure("sleepers.memory", "B", [run["sleepers.memory"][0] for run in ours],
+    parts = [f"{part} {mine[0][f'sleepers.{part}'][0]:.0f}" for part in ("resident", "page_tables")]
+    yield Figure("sleepers.memory", "B", [run["sleepers.memory"][0] for run in mine],
                  goal=4.9 * 1024, note=", ".join([*parts, f"guard {guard}"]))
     for what, unit in ("memory", "B"), ("virtual", "B"), ("mappings", ""):
-        mine = [run[f"sleepers.{what}"][0] for run in ours]
+        weft = [run[f"sleepers.{what}"][0] for run in mine]
         others = [run[f"go.sleepers.{what}"][0] for run in go]
         if go:
-            yield Figure(f"sleepers.{what}.go", unit, mine, others, versus="Go")
+            yield Figure(f"sleepers.{what}.go", unit, weft, others, versus="Go")
         elif what != "memory":
-            yield Figure(f"sleepers.{what}", unit, mine)
+            yield Figure(f"sleepers.{what}", unit, weft)
 
 
 # --- ping-pong servers --------------------------------------------------------------------------
@@ -155,7 +167,7 @@ def peer_server(peer):
     server = Server(peer["run"], **{key: peer[key] for key in keys if key in peer})
     try:
         load(server, WARM_UP)
-    except RuntimeError as error:
+    except Broken as error:
         server.stop()
         raise NotRun(str(error)) from error
     return server
@@ -169,7 +181,7 @@ def load(server, connections):
     ])
     if values["load.errors"][0]:
         errors = {name: v[0] for name, v in values.items() if v[0] and name.count(".") == 1}
-        raise RuntimeError(f"{server.address} did not answer every connection: {errors}")
+        raise Broken(f"{server.address} did not answer every connection: {errors}")
     return values
 
 
@@ -187,14 +199,14 @@ def compare(servers, rounds):
 
 
 def pong_bare(rounds):
-    with Server(WEFT_PONG) as weft, Server(BARE_PONG) as bare:
+    with ours(Server, WEFT_PONG) as weft, ours(Server, BARE_PONG) as bare:
         values = compare({"weft": weft, "bare": bare}, 2 * rounds)
     yield paired("pong.bare", "us", values, "weft", "bare", 1.08, versus="bare epoll")
 
 
 def pong_peers(rounds):
     servers, missing, table = {}, {}, peers()
-    with Server(WEFT_PONG) as weft:
+    with ours(Server, WEFT_PONG) as weft:
         try:
             for name, peer in table.items():
                 try:
@@ -208,8 +220,8 @@ def pong_peers(rounds):
             rest = [name for name in servers if name != "nginx"]
             values = compare({"weft": weft} | {name: servers[name] for name in rest}, rounds)
             for name in rest:
-                yield paired(f"pong.{name}", "us", values, "weft", name, versus=table[name]["title"],
-                             note=table[name]["style"])
+                yield paired(f"pong.{name}", "us", values, "weft", name,
+                             versus=table[name]["title"], note=table[name]["style"])
         finally:
             for server in servers.values():
                 server.stop()
@@ -284,7 +296,7 @@ def httperf_pairs(servers, rounds):
 
 def httperf_time(rounds):
     try:
-        with Server(WEFT_PONG) as weft, Server(BARE_PONG) as bare:
+        with ours(Server, WEFT_PONG) as weft, ours(Server, BARE_PONG) as bare:
             runs = httperf_pairs({"weft": weft, "bare": bare}, max(5, rounds // 2))
     except NotRun as error:
         yield Figure("httperf.time", "ms", goal=1.3, not_run=str(error))
@@ -295,7 +307,7 @@ def httperf_time(rounds):
     yield paired("httperf.time", "ms", times, "weft", "bare", 1.3, versus="bare epoll",
                  note=f"20,000/s asked, {rate:,.0f}/s reached")
     yield Figure("httperf.errors", "", [run["errors"] for run in runs["weft"]], goal=0,
-                 note="of 40,000 connections")
+                 note="of 40,000 connections a round")
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -307,13 +319,13 @@ GROUPS = {
 
 
 def run_group(name, rounds):
-    """The figures of one group; what stops it early is a line of its own, and not met."""
+    """The figures of one group; what stops it early is a figure of its own, and not met."""
     try:
         yield from GROUPS[name](rounds)
     except NotRun as error:
         yield Figure(name, "", goal=0, not_run=str(error))
-    except RuntimeError as error:
-        yield Figure(name, "", [1], goal=0, note=str(error))
+    except Broken as error:
+        yield Figure(name, "", goal=0, broken=str(error))
 
 
 def number(value):
@@ -323,8 +335,8 @@ def number(value):
 
 
 def row(figure):
-    if figure.not_run:
-        return [figure.name, "", "", "", "", "", figure.verdict()]
+    if reason := figure.not_run or figure.broken:
+        return [figure.name, "", "", "", "", "", f"{figure.verdict()}: {reason}"]
     q1, ratio, q3 = map(number, quartiles(figure.judged()))
     ours = f"{number(statistics.median(figure.ours))} {figure.unit}".strip()
     other = f"{number(statistics.median(figure.other))} {figure.versus}" if figure.other else ""

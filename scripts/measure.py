@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What bench.py measures with: processes on chosen cores, CPU time, statistics, verdicts."""
+import contextlib
 import json
 import os
 import platform
@@ -45,6 +46,8 @@ def output(command, cpu=None, timeout=300, environment=None):
             command, capture_output=True, text=True, timeout=timeout,
             env=ENVIRONMENT | (environment or {}), preexec_fn=pinned(cpu),
         )
+    except FileNotFoundError as error:
+        raise NotRun(f"{command[0]} is not installed") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotRun(str(error)) from error
     if done.returncode:
@@ -107,8 +110,9 @@ class Server:
                 preexec_fn=pinned(SERVER_CPU),
             )
         except OSError as error:
+            self.log.close()
             shutil.rmtree(self.dir, ignore_errors=True)
-            raise NotRun(str(error)) from error
+            raise NotRun(f"{error.filename} is not installed") from error
         try:
             self._await_right_reply()
         except BaseException:
@@ -149,7 +153,7 @@ class Server:
 
     def processes(self):
         """The server and its descendants."""
-        found = [self.process.pid]
+        found = [self.process.pid] if self.process.poll() is None else []
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += [int(child) for child in children.read_text().split()]
@@ -164,15 +168,14 @@ class Server:
         )
 
     def stop(self):
-        """Ends it; children that outlive it for a moment end by themselves."""
+        """Ends it and its descendants, youngest first: not every parent ends its children."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.process.poll() is None:
-                self.process.send_signal(number)
-            try:
+            for pid in reversed(self.processes()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
                 break
-            except subprocess.TimeoutExpired:
-                continue
         self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -203,7 +206,7 @@ def quartiles(values):
 
 
 def judge(values, goal):
-    """Whether values reach "at most goal": the median must, and the third quartile not exceed it."""
+    """Whether values reach "at most goal": the median must, the third quartile not exceed it."""
     q1, median, q3 = quartiles(values)
     if median <= goal and q3 <= goal:
         return "met"
