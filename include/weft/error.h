@@ -3,7 +3,7 @@
  * One error channel. A function that can fail returns `>= 0` on success and a negative code on
  * failure: `-errno` where the kernel has a name for it, a WEFT_E* code where it has not. Both live
  * in one number space, so `if (n == WEFT_EDEADLINE)` and `if (n == -ECONNRESET)` read alike.
- * `errno` itself is never set and never read.
+ * `errno` has no part in it: what it holds after a call means nothing.
  *
  * Nothing here suspends; every function may be called from any thread.
  */

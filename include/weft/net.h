@@ -5,7 +5,7 @@
  * A connection may be used by two tasks at once, one that reads and one that writes; a second
  * reader or writer gets -EBUSY. A peer that is gone shows as -ECONNRESET or -EPIPE, never as a
  * signal. Everything here is for tasks of the worker that opened the object; a checkpoint called
- * from elsewhere returns -EPERM.
+ * outside of tasks returns -EPERM.
  */
 #pragma once
 
@@ -102,8 +102,8 @@ int weft_shutdown(struct weft_conn *conn) WEFT_MUST_USE;
 /* Sends the last bytes and ends the connection, in as few segments as that takes: when all input
  * has been read, the end travels with the data. With unread input it drains what comes, at most
  * 64 KiB and for at most a second, because closing on unread input makes the kernel reset the
- * connection and lose the bytes. A checkpoint. 0, or the error of weft_write. Afterwards, whatever
- * the result, only weft_close may be used. */
+ * connection and lose the bytes. A checkpoint. 0, or the error of weft_write. Afterwards only
+ * weft_close may be used, unless the result was -EBUSY. */
 int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes) WEFT_MUST_USE;
 
 /* Closes the connection and releases it; a task waiting on it gets WEFT_ECLOSED. Never suspends,

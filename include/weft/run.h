@@ -23,7 +23,7 @@ struct weft_allocator {
 
 /* Zero, or no options at all, means the default. */
 struct weft_options {
-	size_t stack_bytes; /* address space of a task's stack; default 256 KiB, least 16 KiB */
+	size_t stack_bytes; /* address space of a task's stack; default 256 KiB; 16 KiB to 1 GiB */
 	uint32_t tasks_max; /* tasks alive at once; default 1,000,000 */
 	uint32_t posts_max; /* weft_post calls not yet run; default 65,536 */
 	uint64_t seed;	    /* of weft_random; default from the kernel */

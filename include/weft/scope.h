@@ -119,10 +119,13 @@ uint64_t weft_scope_failures(const struct weft_scope *scope);
 /* WEFT_SHIELD(deadline) { ... } keeps the stops of outer scopes out of a block until its deadline. */
 #define WEFT_SHIELD(deadline) WEFT_BLOCK_(WEFT_SCOPE_SHIELD, (deadline))
 
-#define WEFT_BLOCK_(kind, when)                                                        \
-	for (struct weft_scope weft_block_ WEFT_SCOPE_AUTO,                            \
-	     *weft_once_ = weft_block_enter_(&weft_block_, (kind), (when), WEFT_HERE); \
-	     weft_once_; weft_once_ = weft_block_leave_(&weft_block_))
+/* The names hold the line, so that a block within a block hides nothing of it. */
+#define WEFT_BLOCK_(kind, when) WEFT_BLOCK_AT_(kind, when, __LINE__)
+#define WEFT_BLOCK_AT_(kind, when, line) WEFT_BLOCK_NAMED_(kind, when, line)
+#define WEFT_BLOCK_NAMED_(kind, when, line)                                                    \
+	for (struct weft_scope weft_block_##line WEFT_SCOPE_AUTO,                              \
+	     *weft_once_##line = weft_block_enter_(&weft_block_##line, kind, when, WEFT_HERE); \
+	     weft_once_##line; weft_once_##line = weft_block_leave_(&weft_block_##line))
 
 static inline struct weft_scope *weft_block_enter_(struct weft_scope *scope,
 						   enum weft_scope_kind kind, weft_time when,

@@ -29,7 +29,7 @@ int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, 
 		  const char *name) WEFT_MUST_USE;
 
 /* As weft_spawn, but the task gets a pointer to its own copy of `bytes` bytes at `args`, at most
- * WEFT_COPY_MAX (-EINVAL beyond it). The copy lives as long as the task. */
+ * WEFT_COPY_MAX (-EINVAL beyond it, and for 0). The copy lives as long as the task. */
 #define WEFT_COPY_MAX 4096
 #define weft_spawn_copy(scope, function, args, bytes) \
 	weft_spawn_copy_at((scope), (function), (args), (bytes), WEFT_HERE, #function)

@@ -24,7 +24,8 @@ typedef int64_t weft_time;
 /* The time now. Never suspends. Outside weft_run: -EPERM, which is a time long past. */
 weft_time weft_now(void);
 
-/* The time `duration_ns` from now; WEFT_FOREVER if that lies beyond it. Never suspends. */
+/* The time `duration_ns` from now; WEFT_FOREVER if that lies beyond it. Never suspends. Outside
+ * weft_run: -EPERM. */
 weft_time weft_after(weft_time duration_ns);
 
 /* Suspends for at least `duration_ns`, or until the given time; a duration of 0 or a time that has

@@ -54,6 +54,8 @@ static int prepare(struct weft_worker *worker, const struct weft_scope *scope)
 {
 	if (!worker || !scope->owner || scope->owner->worker != worker)
 		return -EPERM;
+	if (wf_unlikely(!scope->stop && worker->now >= scope->deadline))
+		wf_scope_expire(scope->deadline_scope);
 	if (scope->stop)
 		return scope->stop;
 	if (worker->tasks >= worker->tasks_max)

@@ -18,6 +18,8 @@ weft_time weft_after(weft_time duration_ns)
 {
 	weft_time now = weft_now();
 
+	if (now < 0)
+		return now;
 	return duration_ns > WEFT_FOREVER - now ? WEFT_FOREVER : now + duration_ns;
 }
 
@@ -55,7 +57,7 @@ int weft_sleep_until(weft_time when)
 
 	if (!task)
 		return -EPERM;
-	if (when <= task->worker->now)
+	if (when <= weft_now())
 		return weft_yield();
 	r = wf_checkpoint(task);
 	if (r < 0)
@@ -67,5 +69,5 @@ int weft_sleep_until(weft_time when)
 
 int weft_sleep(weft_time duration_ns)
 {
-	return weft_sleep_until(weft_after(duration_ns));
+	return duration_ns > 0 ? weft_sleep_until(weft_after(duration_ns)) : weft_yield();
 }

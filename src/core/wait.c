@@ -47,6 +47,7 @@ int wf_checkpoint_slow(struct wf_task *task)
 
 	if (!scope->stop && worker->now >= scope->deadline)
 		wf_scope_expire(scope->deadline_scope);
+	worker->runs_left = 1; /* much may have been done since the clock was read */
 	wf_worker_ready(worker, task);
 	(void)wf_worker_suspend(worker);
 	if (!scope->stop && worker->now >= scope->deadline)

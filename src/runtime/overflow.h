@@ -11,7 +11,6 @@
 #include <signal.h>
 
 struct wf_overflow {
-	struct sigaction action_before;
 	stack_t stack_before;
 	void *stack;
 	struct wf_memory *memory;

@@ -103,5 +103,5 @@ const char *weft_engine_name(void)
 
 const char *weft_version(void)
 {
-	return "0.1.0";
+	return WF_VERSION;
 }
