@@ -59,7 +59,9 @@ void wf_posts_run(struct weft_worker *worker)
 {
 	struct wf_post *post;
 
-	if (!atomic_load_explicit(&worker->posts, memory_order_relaxed))
+	/* Not whether there are posts: one may have been taken before its own wake, which then stands
+	 * for nothing, but would keep the next post from waking. */
+	if (!atomic_load_explicit(&worker->woken, memory_order_relaxed))
 		return;
 	atomic_store(&worker->woken, false);
 	post = reversed(atomic_exchange(&worker->posts, NULL));

@@ -33,6 +33,7 @@
 enum {
 	EVENTS_MAX = 256,
 	WINDOW_MAX = 64, /* pieces of a vector in one system call */
+	SENDS_MAX = 16,	 /* by one attempt, however fast the peer reads */
 	FILES_MIN = 1024,
 };
 
@@ -106,12 +107,15 @@ static int64_t try_send(struct wf_op *op)
 	struct iovec window[WINDOW_MAX];
 	int count;
 
-	while ((count = window_of(op, window)) > 0) {
+	for (int sends = 0; (count = window_of(op, window)) > 0; sends++) {
 		struct msghdr message = { .msg_iov = window, .msg_iovlen = (size_t)count };
 		int flags = op->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
-		ssize_t n = count == 1 ? send(op->file->fd, window[0].iov_base, window[0].iov_len,
-					      flags) :
-					 sendmsg(op->file->fd, &message, flags);
+		ssize_t n;
+
+		if (sends == SENDS_MAX)
+			return 1;
+		n = count == 1 ? send(op->file->fd, window[0].iov_base, window[0].iov_len, flags) :
+				 sendmsg(op->file->fd, &message, flags);
 
 		if (n < 0)
 			return -errno;
@@ -216,6 +220,7 @@ static int watch(struct engine *engine, struct wf_file *file, uint32_t events)
 {
 	struct epoll_event event = { .events = file->watched | events | EPOLLRDHUP | EPOLLET };
 	int command = file->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	int r;
 
 	if ((file->watched & events) == events)
 		return 0;
@@ -225,7 +230,12 @@ static int watch(struct engine *engine, struct wf_file *file, uint32_t events)
 		file->generation = ++engine->generation;
 	}
 	event.data.u64 = (uint64_t)file->generation << 32 | (uint32_t)file->fd;
-	if (epoll_ctl(engine->epoll_fd, command, file->fd, &event) < 0)
+	r = epoll_ctl(engine->epoll_fd, command, file->fd, &event);
+	/* A duplicate may keep alive the registration of a file that was closed, and the number come
+	 * back with the same socket behind it. */
+	if (wf_unlikely(r < 0 && errno == EEXIST))
+		r = epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, file->fd, &event);
+	if (r < 0)
 		return -errno;
 	file->watched |= events;
 	engine->files[file->fd] = file;

@@ -9,6 +9,9 @@
  * block, and when a receive came up short, which on an edge-triggered stream means the same; a
  * hang-up sets it for good, for then the end of the input may be what comes next. `drained` is
  * the stronger claim of the last receive: it took all there was.
+ *
+ * The object around it is held by its owner and by each call that is at it: another task may close
+ * the object while a call is suspended. Whoever lets go of it last releases it.
  */
 #pragma once
 
@@ -28,13 +31,32 @@ struct wf_file {
 	bool hung_up;
 	bool drained;
 	struct wf_op *reader, *writer; /* pending operations */
+	uint32_t read_turn;	       /* of the worker, when the last reading operation returned */
+	uint32_t holds;
+	void (*release)(struct wf_file *file); /* frees the object around it */
 };
 
-/* Starts with a new descriptor, on which everything may be tried. */
-static inline void wf_file_init(struct wf_file *file, int fd)
+/* Starts with a new descriptor, on which everything may be tried, and held by its owner. */
+static inline void wf_file_init(struct wf_file *file, int fd, void (*release)(struct wf_file *file))
 {
-	*file = (struct wf_file){ .fd = fd, .readable = true, .writable = true };
+	*file = (struct wf_file){
+		.fd = fd, .readable = true, .writable = true, .holds = 1, .release = release
+	};
 }
+
+static inline void wf_file_hold(struct wf_file *file)
+{
+	file->holds++;
+}
+
+static inline void wf_file_drop(struct wf_file *file)
+{
+	if (--file->holds == 0)
+		file->release(file);
+}
+
+/* Whether bytes are there that have not been received. Asks the kernel; never suspends. */
+bool wf_file_has_input(const struct wf_file *file);
 
 /* Ends the pending operations with WEFT_ECLOSED and closes the descriptor, at the latest when the
  * last of them has settled. Never suspends; harmless when closed already. */

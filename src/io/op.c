@@ -19,16 +19,13 @@ static bool is_busy(const struct wf_op *op)
 	return wf_op_reads(op) ? op->file->reader != NULL : op->file->writer != NULL;
 }
 
-int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason)
+static int64_t perform(struct wf_op *op, struct wf_task *task, const void *object,
+		       enum wf_wait_reason reason)
 {
-	struct wf_task *task = wf_task_self();
 	bool is_new_work = reason == WF_WAIT_ACCEPT;
 	struct wf_poller *poller;
-	int r;
+	int r = is_new_work ? wf_checkpoint_soft(task) : wf_checkpoint(task);
 
-	if (wf_unlikely(!task))
-		return -EPERM;
-	r = is_new_work ? wf_checkpoint_soft(task) : wf_checkpoint(task);
 	if (wf_unlikely(r < 0))
 		return r;
 	if (wf_unlikely(op->file->fd < 0))
@@ -48,6 +45,22 @@ int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reas
 	return wf_wait(&op->waiter);
 }
 
+int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason)
+{
+	struct wf_task *task = wf_task_self();
+	struct wf_file *file = op->file;
+	int64_t result;
+
+	if (wf_unlikely(!task))
+		return -EPERM;
+	wf_file_hold(file);
+	result = perform(op, task, object, reason);
+	if (wf_op_reads(op))
+		file->read_turn = (uint32_t)task->worker->turns;
+	wf_file_drop(file);
+	return result;
+}
+
 static void end(struct wf_op *op, struct wf_poller *poller)
 {
 	if (!op || op->waiter.state != WF_WAIT_ARMED)
@@ -55,6 +68,13 @@ static void end(struct wf_op *op, struct wf_poller *poller)
 	op->waiter.state = WF_WAIT_REQUESTED;
 	op->waiter.code = WEFT_ECLOSED;
 	poller->ops->cancel(poller, op);
+}
+
+bool wf_file_has_input(const struct wf_file *file)
+{
+	char byte;
+
+	return recv(file->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 void wf_file_close(struct wf_file *file, struct wf_poller *poller)

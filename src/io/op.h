@@ -6,7 +6,8 @@
  * The kinds, and the result of each: a negative code, or
  *	RECEIVE	 the bytes received from a socket, 0 at the end of the input
  *	READ	 the same from any other descriptor that can be polled
- *	SEND	 0 when everything has been sent; `done` counts, whatever the result
+ *	SEND	 0 when everything has been sent, 1 when others should have a turn before the rest;
+ *		 `done` counts, whatever the result
  *	ACCEPT	 a new descriptor, non-blocking and closed on exec
  *	CONNECT	 0
  */

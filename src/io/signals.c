@@ -17,6 +17,13 @@ struct weft_signals {
 	sigset_t set;
 };
 
+static void release(struct wf_file *file)
+{
+	struct weft_signals *signals = wf_container(file, struct weft_signals, file);
+
+	wf_memory_free(&signals->worker->memory, signals, sizeof *signals);
+}
+
 static int read_numbers(const int *numbers, sigset_t *set)
 {
 	sigemptyset(set);
@@ -46,7 +53,7 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 		r = -errno;
 		goto free_signals;
 	}
-	wf_file_init(&signals->file, fd);
+	wf_file_init(&signals->file, fd, release);
 	/* Fails only for a bad `how`. */
 	(void)pthread_sigmask(SIG_BLOCK, &signals->set, &signals->before);
 	*ret_signals = signals;
@@ -85,5 +92,5 @@ void weft_signals_close(struct weft_signals *signals)
 		if (sigismember(&signals->set, i) == 1 && sigismember(&signals->before, i) == 0)
 			(void)sigaddset(&mine, i); /* `i` was in a set already */
 	(void)pthread_sigmask(SIG_UNBLOCK, &mine, NULL);
-	wf_memory_free(&signals->worker->memory, signals, sizeof *signals);
+	wf_file_drop(&signals->file);
 }

@@ -8,6 +8,14 @@
 #include <fcntl.h>
 #include <string.h>
 #include <weft/scope.h>
+#include <weft/task.h>
+
+static void release(struct wf_file *file)
+{
+	struct weft_conn *conn = wf_container(file, struct weft_conn, file);
+
+	wf_memory_free(&conn->worker->memory, conn, sizeof *conn);
+}
 
 int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn)
 {
@@ -15,9 +23,10 @@ int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn)
 
 	if (!conn)
 		return -ENOMEM;
-	wf_file_init(&conn->file, fd);
+	wf_file_init(&conn->file, fd, release);
 	conn->worker = worker;
 	conn->server = NULL;
+	conn->is_writing = false;
 	*ret_conn = conn;
 	return 0;
 }
@@ -56,11 +65,17 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 	size_t done = 0;
 	ssize_t n = 1;
 
+	if (ret_done)
+		*ret_done = 0;
+	if (!wf_task_self())
+		return -EPERM;
+	wf_file_hold(&conn->file); /* from one read to the next */
 	while (done < bytes && n > 0) {
 		n = weft_read(conn, (char *)buffer + done, bytes - done);
 		if (n > 0)
 			done += (size_t)n;
 	}
+	wf_file_drop(&conn->file);
 	if (ret_done)
 		*ret_done = done;
 	if (n == 0)
@@ -74,11 +89,23 @@ static int send_all(struct weft_conn *conn, const struct iovec *vector, int coun
 		    size_t *ret_done)
 {
 	struct wf_op op = { .file = &conn->file, .kind = WF_OP_SEND, .flags = flags };
-	int64_t r;
+	int64_t r = wf_task_self() ? 0 : -EPERM;
 
+	if (ret_done)
+		*ret_done = 0;
+	if (r == 0 && conn->is_writing)
+		r = -EBUSY;
+	if (r < 0)
+		return (int)r;
 	op.u.send.vector = vector;
 	op.u.send.count = count;
-	r = wf_op_run(&op, conn, WF_WAIT_WRITE);
+	conn->is_writing = true;
+	wf_file_hold(&conn->file);
+	do
+		r = wf_op_run(&op, conn, WF_WAIT_WRITE);
+	while (r > 0 && (r = weft_yield()) == 0);
+	conn->is_writing = false;
+	wf_file_drop(&conn->file);
 	if (ret_done)
 		*ret_done = op.done;
 	return (int)r;
@@ -119,6 +146,16 @@ static void drain(struct weft_conn *conn)
 			n = weft_read(conn, piece, sizeof piece);
 }
 
+/* Whether no input is left. A receive that came up short has told, but only for its turn: later
+ * more may have come. */
+static bool is_all_read(const struct weft_conn *conn)
+{
+	const struct wf_file *file = &conn->file;
+
+	return (file->drained && file->read_turn == (uint32_t)conn->worker->turns) ||
+	       !wf_file_has_input(file);
+}
+
 /*
  * With MSG_MORE the kernel holds the last bytes back for more to come; the close that follows at
  * once sends them with its FIN on the same segment. Never while input is unread: close would then
@@ -127,14 +164,17 @@ static void drain(struct weft_conn *conn)
 int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 {
 	struct iovec piece = { .iov_base = (void *)(uintptr_t)buffer, .iov_len = bytes };
-	bool all_read = conn->file.drained;
-	int r = send_all(conn, &piece, 1, all_read ? MSG_MORE : 0, NULL);
+	int r;
 
-	if (r == -EBUSY)
-		return r;
-	if (r == 0 && !all_read)
+	if (!wf_task_self())
+		return -EPERM;
+	wf_file_hold(&conn->file);
+	r = send_all(conn, &piece, 1, is_all_read(conn) ? MSG_MORE : 0, NULL);
+	if (r == 0 && !is_all_read(conn)) /* sending may have taken a while */
 		drain(conn);
-	wf_file_close(&conn->file, conn->worker->poller);
+	if (r != -EBUSY)
+		wf_file_close(&conn->file, conn->worker->poller);
+	wf_file_drop(&conn->file);
 	return r;
 }
 
@@ -143,7 +183,7 @@ void weft_close(struct weft_conn *conn)
 	if (!conn)
 		return;
 	wf_file_close(&conn->file, conn->worker->poller);
-	wf_memory_free(&conn->worker->memory, conn, sizeof *conn);
+	wf_file_drop(&conn->file);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */

@@ -10,7 +10,8 @@
 struct weft_conn {
 	struct wf_file file;
 	struct weft_worker *worker;
-	void *server; /* what serves it (net/serve.c), if anything does */
+	void *server;	 /* what serves it (net/serve.c), if anything does */
+	bool is_writing; /* a task is sending, and may be between two operations */
 };
 
 /* Makes a connection of a non-blocking stream socket and owns it. -ENOMEM: the caller keeps it. */

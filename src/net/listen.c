@@ -27,6 +27,13 @@ struct weft_listener {
 
 static const struct weft_listen_options default_options;
 
+static void release(struct wf_file *file)
+{
+	struct weft_listener *listener = wf_container(file, struct weft_listener, file);
+
+	wf_memory_free(&listener->worker->memory, listener, sizeof *listener);
+}
+
 static int set_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
@@ -145,7 +152,7 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
 	fd = r = open_socket(&listener->address, options ? options : &default_options);
 	if (r < 0)
 		goto free_listener;
-	wf_file_init(&listener->file, fd);
+	wf_file_init(&listener->file, fd, release);
 	remember_file(listener);
 	*ret_listener = listener;
 	return 0;
@@ -158,16 +165,24 @@ free_listener:
 int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 {
 	struct wf_op op = { .file = &listener->file, .kind = WF_OP_ACCEPT };
+	struct weft_conn *conn;
 	int64_t fd;
 	int r;
 
-	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
-	if (fd < 0)
-		return (int)fd;
-	r = wf_conn_new(listener->worker, (int)fd, ret_conn);
+	if (!wf_task_self())
+		return -EPERM;
+	/* First, so that without memory the connection stays in the backlog. */
+	r = wf_conn_new(wf_worker, -1, &conn);
 	if (r < 0)
-		(void)close((int)fd); /* memory is short: the peer sees its connection end */
-	return r;
+		return r;
+	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
+	if (fd < 0) {
+		weft_close(conn);
+		return (int)fd;
+	}
+	conn->file.fd = (int)fd;
+	*ret_conn = conn;
+	return 0;
 }
 
 int weft_listener_address(struct weft_listener *listener, struct weft_address *ret_address)
@@ -181,5 +196,5 @@ void weft_listener_close(struct weft_listener *listener)
 		return;
 	wf_file_close(&listener->file, listener->worker->poller);
 	remove_file(listener);
-	wf_memory_free(&listener->worker->memory, listener, sizeof *listener);
+	wf_file_drop(&listener->file);
 }

@@ -25,8 +25,11 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		before->sa_sigaction(number, info, context);
 	else if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN)
 		before->sa_handler(number);
-	else
+	else {
 		(void)signal(number, SIG_DFL); /* the instruction faults again, and that ends it */
+		if (info->si_code <= 0)
+			(void)raise(number); /* but somebody sent this one */
+	}
 }
 
 static void on_fault(int number, siginfo_t *info, void *context)

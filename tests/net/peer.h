@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -42,6 +43,20 @@ static inline weft_time clock_ns(void)
 
 	ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
 	return now.tv_sec * WEFT_SECOND + now.tv_nsec;
+}
+
+/* Raises the limit on descriptors; without room for so many the test is skipped. */
+static inline void need_descriptors(unsigned count)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max < count)
+		wf_skip("the hard limit on descriptors is too low");
+	if (limit.rlim_cur >= count)
+		return;
+	limit.rlim_cur = count;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 /* ---- The stream ------------------------------------------------------------------------------ */

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/stack.h"
+
+#include "base/compiler.h"
+#include "harness/harness.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+enum { PAGE = 4096, ALL = 1 << 30 };
+
+/* A pool under test. Each stack that is taken is entered once, as the scheduler would: the tools
+ * know only stacks that have run. */
+static struct wf_tally tally;
+static struct wf_memory memory;
+static struct wf_stacks stacks;
+static struct wf_context test_context;
+static struct wf_fiber test_fiber;
+static struct wf_fiber *left;
+
+static void stand_by(void *arg)
+{
+	struct wf_stack *stack = arg;
+
+	wf_fiber_enter(&stack->fiber, left);
+	for (;;)
+		(void)wf_fiber_switch(&left, &stack->fiber, &test_fiber, &stack->context,
+				      &test_context);
+}
+
+static void begin(struct wf_stacks_options options)
+{
+	options.entry = stand_by;
+	wf_memory_init(&memory, wf_tally_resize, &tally);
+	wf_fiber_init_thread(&test_fiber);
+	wf_assert_result(wf_stacks_init(&stacks, &memory, &options), 0);
+}
+
+static void end(void)
+{
+	wf_stacks_done(&stacks);
+	ck_assert_uint_eq(memory.bytes_used, 0);
+	ck_assert_uint_eq(tally.bytes, 0);
+}
+
+static struct wf_stack *take(void)
+{
+	struct wf_stack *stack;
+
+	wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
+	stack = wf_stacks_take(&stacks);
+	(void)wf_fiber_switch(&left, &test_fiber, &stack->fiber, &test_context, &stack->context);
+	return stack;
+}
+
+static size_t usable_bytes(const struct wf_stack *stack)
+{
+	return (size_t)((const char *)stack - stack->low);
+}
+
+/* Writes to each page of a stack, from the lowest byte on. */
+static void touch(struct wf_stack *stack)
+{
+	for (char *byte = stack->low; byte < (char *)stack; byte += PAGE)
+		*(volatile char *)byte = 1;
+	((volatile char *)stack)[-1] = 1;
+}
+
+/* ---- Sizes ----------------------------------------------------------------------------------- */
+
+/* Sizes below the least and above the greatest are refused. */
+WF_TEST(bad_sizes_are_refused)
+{
+	static const size_t bad[] = { 1, 16 * 1024 - 1, ((size_t)1 << 30) + 1, SIZE_MAX };
+
+	wf_memory_init(&memory, wf_tally_resize, &tally);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct wf_stacks_options options = { .stack_bytes = bad[i], .entry = stand_by };
+
+		wf_assert_result(wf_stacks_init(&stacks, &memory, &options), -EINVAL);
+	}
+	ck_assert_uint_eq(tally.calls, 0);
+}
+
+/* A stack is as large as it was asked for, but for the block at its top; by default 256 KiB. */
+WF_TEST(stacks_have_their_size)
+{
+	static const size_t sizes[] = { 0, 16 * 1024, 16 * 1024 + 1, 100 * 1000, 1 << 20 };
+
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		size_t wanted = sizes[i] ? sizes[i] : 256 * 1024;
+		struct wf_stack *stack;
+
+		begin((struct wf_stacks_options){ .stack_bytes = sizes[i] });
+		stack = take();
+		ck_assert_uint_ge(usable_bytes(stack) + 256, wanted);
+		ck_assert_uint_eq((uintptr_t)stack % 16, 0);
+		touch(stack);
+		wf_stacks_give(&stacks, stack);
+		end();
+	}
+}
+
+/* Stacks lie an odd number of pages apart, so that their tops do not compete in the cache. */
+WF_TEST(stacks_lie_an_odd_distance_apart)
+{
+	for (size_t bytes = 16 * 1024; bytes < 64 * 1024; bytes += PAGE) {
+		struct wf_stack *a, *b;
+		ptrdiff_t distance;
+
+		begin((struct wf_stacks_options){ .stack_bytes = bytes });
+		a = take();
+		b = take();
+		distance = (char *)b - (char *)a;
+		ck_assert_int_eq(distance % PAGE, 0);
+		ck_assert_int_eq(distance / PAGE % 2 != 0, true);
+		wf_stacks_give(&stacks, a);
+		wf_stacks_give(&stacks, b);
+		end();
+	}
+}
+
+/* ---- The pool -------------------------------------------------------------------------------- */
+
+/* The stack given back last is taken first. */
+WF_TEST(reuse_is_last_in_first_out)
+{
+	struct wf_stack *a, *b, *c;
+
+	begin((struct wf_stacks_options){ 0 });
+	a = take();
+	b = take();
+	c = take();
+	wf_stacks_give(&stacks, b);
+	wf_stacks_give(&stacks, a);
+	wf_stacks_give(&stacks, c);
+	ck_assert_ptr_eq(take(), c);
+	ck_assert_ptr_eq(take(), a);
+	ck_assert_ptr_eq(take(), b);
+	wf_stacks_give(&stacks, a);
+	wf_stacks_give(&stacks, b);
+	wf_stacks_give(&stacks, c);
+	end();
+}
+
+static int compare_address(const void *a, const void *b)
+{
+	const char *left_one = *(char *const *)a, *right_one = *(char *const *)b;
+
+	return (left_one > right_one) - (left_one < right_one);
+}
+
+/* As many stacks as were reserved can be taken, over several slabs, and none overlaps another. */
+WF_TEST(reserved_stacks_can_be_taken)
+{
+	enum { COUNT = 2 * WF_SLAB_SLOTS + 1 };
+	static struct wf_stack *taken[COUNT];
+	static char *lows[COUNT];
+
+	begin((struct wf_stacks_options){ .stack_bytes = 16 * 1024 });
+	wf_assert_result(wf_stacks_reserve(&stacks, COUNT), 0);
+	ck_assert_uint_eq(stacks.slab_count, 3);
+	for (int i = 0; i < COUNT; i++) {
+		taken[i] = wf_stacks_take(&stacks);
+		(void)wf_fiber_switch(&left, &test_fiber, &taken[i]->fiber, &test_context,
+				      &taken[i]->context);
+		lows[i] = taken[i]->low;
+		touch(taken[i]);
+	}
+	qsort(lows, COUNT, sizeof *lows, compare_address);
+	for (int i = 1; i < COUNT; i++)
+		ck_assert_int_ge(lows[i] - lows[i - 1], (ptrdiff_t)stacks.slot_bytes);
+	for (int i = 0; i < COUNT; i++)
+		wf_stacks_give(&stacks, taken[i]);
+	end();
+}
+
+/* Reserving what is free already takes no memory. */
+WF_TEST(reserve_is_idempotent)
+{
+	unsigned long calls;
+
+	begin((struct wf_stacks_options){ 0 });
+	wf_assert_result(wf_stacks_reserve(&stacks, 100), 0);
+	calls = tally.calls;
+	wf_assert_result(wf_stacks_reserve(&stacks, 100), 0);
+	wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
+	ck_assert_uint_eq(tally.calls, calls);
+	end();
+}
+
+/* ---- Memory that is short -------------------------------------------------------------------- */
+
+/* When an allocation fails, reserving fails, nothing is left behind, and it works the next time. */
+WF_TEST(failed_allocation_leaves_nothing)
+{
+	for (unsigned long n = 1; n <= 2; n++) {
+		tally = (struct wf_tally){ .fails_at = n };
+		begin((struct wf_stacks_options){ 0 });
+		wf_assert_result(wf_stacks_reserve(&stacks, 1), -ENOMEM);
+		wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
+		wf_stacks_give(&stacks, take());
+		end();
+	}
+}
+
+/* Leaves this process room for so many more bytes of address space. */
+static void limit_address_space(size_t more)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	struct rlimit limit;
+	unsigned long pages;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%lu", &pages), 1);
+	ck_assert_int_eq(fclose(file), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = pages * PAGE + more;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* When a slab cannot be mapped, reserving fails and what is there can be used. */
+WF_TEST(failed_mapping_leaves_nothing)
+{
+	size_t before;
+	struct rlimit limit;
+
+	begin((struct wf_stacks_options){ 0 });
+	wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
+	before = tally.bytes;
+	limit_address_space(64 * WF_SLAB_SLOTS * PAGE / 2);
+	wf_assert_result(wf_stacks_reserve(&stacks, WF_SLAB_SLOTS + 1), -ENOMEM);
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	ck_assert_uint_eq(tally.bytes, before);
+	wf_stacks_give(&stacks, take());
+	end();
+}
+
+/* ---- Guards ---------------------------------------------------------------------------------- */
+
+static const struct wf_stacks_options light = { .guard = WEFT_GUARD_LIGHT };
+static const struct wf_stacks_options by_mprotect = { .guard = WEFT_GUARD_MPROTECT,
+						      .guard_budget = 10 };
+static const struct wf_stacks_options by_canary = { .guard = WEFT_GUARD_CANARY };
+
+/* Writes to the byte below the stack. In a child process. */
+static int write_below(void *low)
+{
+	(void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would report and exit */
+	((volatile char *)low)[-1] = 1;
+	return 0;
+}
+
+static void check_guard_faults(struct wf_stack *stack)
+{
+	ck_assert(stack->guarded);
+	ck_assert_int_eq(wf_child(write_below, stack->low).signal, SIGSEGV);
+}
+
+static void begin_light(void)
+{
+	begin(light);
+	wf_stacks_give(&stacks, take());
+	if (stacks.guard != WEFT_GUARD_LIGHT)
+		wf_skip("the kernel has no light guard pages");
+}
+
+/* A light guard page faults, also after trimming. */
+WF_TEST(light_guard_faults)
+{
+	struct wf_stack *stack;
+	char *low;
+
+	begin_light();
+	stack = take();
+	low = stack->low;
+	check_guard_faults(stack);
+	wf_stacks_give(&stacks, stack);
+	wf_stacks_push(&stacks, stack); /* past the hottest, which is never trimmed */
+	stacks.hottest = NULL;
+	(void)wf_stacks_trim(&stacks, 0, ALL);
+	ck_assert_uint_eq(wf_stacks_trim(&stacks, 0, ALL), 1);
+	ck_assert_int_eq(wf_child(write_below, low).signal, SIGSEGV);
+	end();
+}
+
+/* A guard page made by mprotect faults. */
+WF_TEST(mprotect_guard_faults)
+{
+	struct wf_stack *stack;
+
+	begin(by_mprotect);
+	stack = take();
+	ck_assert_int_eq(stacks.guard, WEFT_GUARD_MPROTECT);
+	check_guard_faults(stack);
+	wf_stacks_give(&stacks, stack);
+	end();
+}
+
+/* When the budget of mprotect guards is spent, the next stacks have a canary, and those before keep
+ * their guard. */
+WF_TEST(spent_budget_leaves_a_canary)
+{
+	struct wf_stacks_options options = by_mprotect;
+	struct wf_stack *taken[3];
+
+	options.guard_budget = 2;
+	begin(options);
+	for (int i = 0; i < 3; i++)
+		taken[i] = take();
+	check_guard_faults(taken[0]);
+	check_guard_faults(taken[1]);
+	ck_assert(!taken[2]->guarded);
+	ck_assert_int_eq(stacks.guard, WEFT_GUARD_CANARY);
+	for (int i = 0; i < 3; i++)
+		wf_stacks_give(&stacks, taken[i]);
+	end();
+}
+
+/* A stack whose guard was paid for keeps it when it is used again. */
+WF_TEST(guard_is_paid_for_once)
+{
+	struct wf_stacks_options options = by_mprotect;
+
+	options.guard_budget = 1;
+	begin(options);
+	for (int i = 0; i < 5; i++) {
+		struct wf_stack *stack = take();
+
+		ck_assert(stack->guarded);
+		wf_stacks_give(&stacks, stack);
+	}
+	end();
+}
+
+/* The canary tells of a write to the lowest bytes of the stack. */
+WF_TEST(canary_tells)
+{
+	struct wf_stack *stack;
+
+	begin(by_canary);
+	stack = take();
+	ck_assert(!stack->guarded);
+	ck_assert(wf_stack_is_intact(stack));
+	stack->low[1000] = 1;
+	ck_assert(wf_stack_is_intact(stack));
+	stack->low[0] = 1;
+	ck_assert(!wf_stack_is_intact(stack));
+	wf_stacks_give(&stacks, stack);
+	end();
+}
+
+/* An address in the guard page is an overflow, and one on either side of it is not. */
+WF_TEST(overflow_is_told_by_the_address)
+{
+	struct wf_stack *stack;
+
+	begin(by_mprotect);
+	stack = take();
+	ck_assert(wf_stack_overflowed(stack, stack->low - 1));
+	ck_assert(wf_stack_overflowed(stack, stack->low - PAGE));
+	ck_assert(!wf_stack_overflowed(stack, stack->low));
+	ck_assert(!wf_stack_overflowed(stack, stack->low - PAGE - 1));
+	ck_assert(!wf_stack_overflowed(stack, NULL));
+	wf_stacks_give(&stacks, stack);
+	end();
+}
+
+/* ---- Trimming -------------------------------------------------------------------------------- */
+
+enum { TRIMMED = 40 };
+
+/* Pages of all the slabs that hold memory. */
+static size_t resident_pages(void)
+{
+	static unsigned char resident[WF_SLAB_SLOTS * 128];
+	size_t bytes = WF_SLAB_SLOTS * stacks.slot_bytes, count = 0;
+
+	ck_assert_uint_eq(stacks.slab_count, 1);
+	ck_assert_uint_le(bytes / PAGE, sizeof resident);
+	ck_assert_int_eq(mincore(stacks.slabs[0]->base, bytes, resident), 0);
+	for (size_t i = 0; i < bytes / PAGE; i++)
+		count += resident[i] & 1;
+	return count;
+}
+
+/* Takes so many stacks, uses all of each, and gives them back. */
+static void use_stacks(int count)
+{
+	struct wf_stack *taken[TRIMMED];
+
+	for (int i = 0; i < count; i++) {
+		taken[i] = take();
+		touch(taken[i]);
+	}
+	for (int i = 0; i < count; i++)
+		wf_stacks_give(&stacks, taken[i]);
+}
+
+/* Stacks that were not used for a whole period give their memory back, all but those to keep. */
+WF_TEST(trim_gives_memory_back)
+{
+	enum { KEEP = 5 };
+	size_t pages_each;
+
+	begin((struct wf_stacks_options){ .guard = WEFT_GUARD_CANARY });
+	use_stacks(TRIMMED);
+	pages_each = (stacks.slot_bytes - PAGE) / PAGE;
+	ck_assert_uint_eq(resident_pages(), TRIMMED * pages_each);
+	ck_assert_uint_eq(wf_stacks_trim(&stacks, KEEP, ALL), 0); /* all were used just now */
+	ck_assert_uint_eq(wf_stacks_trim(&stacks, KEEP, ALL), TRIMMED - 1 - KEEP);
+	ck_assert_uint_eq(wf_stacks_warm(&stacks), KEEP);
+	ck_assert_uint_eq(resident_pages(), (KEEP + 1) * pages_each);
+	end();
+}
+
+/* Stacks that are in use again and again keep their memory. */
+WF_TEST(trim_spares_what_is_used)
+{
+	begin((struct wf_stacks_options){ .guard = WEFT_GUARD_CANARY });
+	use_stacks(TRIMMED);
+	for (int period = 0; period < 3; period++) {
+		while (wf_stacks_trim(&stacks, 0, ALL) > 0)
+			continue;
+		use_stacks(TRIMMED / 2);
+	}
+	ck_assert_uint_ge(wf_stacks_warm(&stacks), TRIMMED / 2 - 1);
+	ck_assert_uint_lt(wf_stacks_warm(&stacks), TRIMMED - 1);
+	end();
+}
+
+/* One call gives back no more than it was allowed to. */
+WF_TEST(trim_is_bounded)
+{
+	begin((struct wf_stacks_options){ .guard = WEFT_GUARD_CANARY });
+	use_stacks(TRIMMED);
+	(void)wf_stacks_trim(&stacks, 0, ALL);
+	ck_assert_uint_eq(wf_stacks_trim(&stacks, 0, 3), 3);
+	ck_assert_uint_eq(wf_stacks_warm(&stacks), TRIMMED - 1 - 3);
+	end();
+}
+
+/* A stack that was trimmed can be used again, and its memory is clean. */
+WF_TEST(trimmed_stack_can_be_used)
+{
+	struct wf_stack *taken[TRIMMED];
+
+	begin((struct wf_stacks_options){ .guard = WEFT_GUARD_CANARY });
+	use_stacks(TRIMMED);
+	(void)wf_stacks_trim(&stacks, 0, ALL);
+	ck_assert_uint_gt(wf_stacks_trim(&stacks, 0, ALL), 0);
+	for (int i = 0; i < TRIMMED; i++) {
+		taken[i] = take();
+		ck_assert(i == 0 || taken[i]->low[0] == 0); /* the hottest one was not trimmed */
+		touch(taken[i]);
+	}
+	for (int i = 0; i < TRIMMED; i++)
+		wf_stacks_give(&stacks, taken[i]);
+	end();
+}
+
+WF_MAIN("core/stack")

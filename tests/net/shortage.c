@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A server that runs out of descriptors or memory: it waits, drops nobody who is in the backlog,
+ * and goes on when it can. Its clients are another process, with descriptors of their own.
+ */
+#include "net/peer.h"
+
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <weft/serve.h>
+
+/* ---- Clients --------------------------------------------------------------------------------- */
+
+/* So many connect at once, send a byte, wait for it to come back; exits with 0 if it did for all. */
+static pid_t start_clients(const char *text, int count)
+{
+	pid_t pid;
+	int fds[256];
+
+	ck_assert_int_le(count, 256);
+	(void)fflush(NULL); /* or the child would write it again */
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid > 0)
+		return pid;
+	for (int i = 0; i < count; i++) {
+		fds[i] = peer_dial(text);
+		peer_say(fds[i], "q");
+	}
+	for (int i = 0; i < count; i++) {
+		peer_hear(fds[i], "q");
+		peer_close(fds[i]);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+/* Waits for the clients while the server goes on; fails if they do. */
+static void wait_for_clients(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		rest(5);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_SUCCESS);
+}
+
+/* ---- Descriptors ----------------------------------------------------------------------------- */
+
+struct server {
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct weft_listener *listener;
+	struct weft_serve_options options;
+	struct weft_scope scope;
+	bool hold; /* handlers wait while it is set */
+	int running, served;
+	weft_time latest_start;
+	int result;
+};
+
+static int answer(struct weft_conn *conn, void *arg)
+{
+	struct server *server = arg;
+	char byte;
+	int r;
+
+	server->running++;
+	server->latest_start = weft_now();
+	r = weft_read_full(conn, &byte, 1, NULL);
+	while (r == 0 && server->hold)
+		r = weft_sleep(10 * WEFT_MILLISECOND);
+	if (r == 0)
+		r = weft_finish(conn, &byte, 1);
+	server->running--;
+	server->served += r == 0;
+	return r;
+}
+
+static int serve(void *arg)
+{
+	struct server *server = arg;
+
+	server->result = weft_serve_listener(server->listener, answer, server, &server->options);
+	return 0;
+}
+
+/* Leaves room for `more` descriptors beyond those that are open, which may have gaps. */
+static void limit_descriptors(int more)
+{
+	struct rlimit limit;
+	int fds[64];
+
+	ck_assert_int_lt(more, 64);
+	for (int i = 0; i <= more; i++)
+		ck_assert_int_ge(fds[i] = dup(STDOUT_FILENO), 0);
+	for (int i = 0; i <= more; i++)
+		peer_close(fds[i]);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = (rlim_t)fds[more];
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static weft_time cpu_used(void)
+{
+	struct timespec used;
+
+	ck_assert_int_eq(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+	return used.tv_sec * WEFT_SECOND + used.tv_nsec;
+}
+
+static void start(struct server *server)
+{
+	weft_scope_open(&server->scope);
+	SPAWN(&server->scope, serve, server);
+}
+
+static void stop(struct server *server)
+{
+	weft_scope_stop(&server->scope);
+	wf_assert_result(weft_scope_close(&server->scope), 0);
+	wf_assert_result(server->result, 0);
+}
+
+/* With fewer descriptors than connections_max: while they are all in use the server takes less than
+ * a twentieth of the processor, and in the end every client is served. */
+WF_TASK_TEST(out_of_descriptors)
+{
+	struct server server = { .options.connections_max = 1000, .hold = true };
+	weft_time cpu;
+	pid_t clients;
+
+	server.listener = wf_listen_loopback(server.text);
+	clients = start_clients(server.text, 200);
+	limit_descriptors(20);
+	start(&server);
+	while (server.running < 20)
+		rest(5);
+	cpu = cpu_used();
+	rest(1000);
+	cpu = cpu_used() - cpu;
+	ck_assert_int_eq(server.running, 20);
+	ck_assert_int_lt(cpu, WEFT_SECOND / 20);
+	server.hold = false;
+	wait_for_clients(clients);
+	ck_assert_int_eq(server.served, 200);
+	stop(&server);
+}
+
+/* When a descriptor comes free, accepting begins again within 100 ms; the best of three. */
+WF_TASK_TEST(descriptor_comes_free)
+{
+	weft_time best = WEFT_FOREVER;
+
+	for (int i = 0; i < 3; i++) {
+		struct server server = { .options.connections_max = 1000, .hold = true };
+		weft_time freed;
+		int spare = dup(STDOUT_FILENO);
+		pid_t clients;
+
+		server.listener = wf_listen_loopback(server.text);
+		clients = start_clients(server.text, 5);
+		limit_descriptors(3);
+		start(&server);
+		while (server.running < 3)
+			rest(5);
+		rest(50);
+		ck_assert_int_eq(server.running, 3);
+		freed = weft_now();
+		peer_close(spare);
+		while (server.running < 4)
+			rest(1);
+		freed = server.latest_start - freed;
+		best = freed < best ? freed : best;
+		server.hold = false;
+		wait_for_clients(clients);
+		stop(&server);
+	}
+	ck_assert_int_lt(best, 100 * WEFT_MILLISECOND);
+}
+
+/* A stop is heard while there is no descriptor. */
+WF_TASK_TEST(stop_without_a_descriptor)
+{
+	struct server server = { .options.connections_max = 1000 };
+	weft_time took;
+	int peer;
+
+	server.listener = wf_listen_loopback(server.text);
+	peer = peer_dial(server.text);
+	limit_descriptors(0);
+	start(&server);
+	rest(50);
+	ck_assert_int_eq(server.running, 0);
+	took = weft_now();
+	stop(&server);
+	ck_assert_int_lt(weft_now() - took, WEFT_SECOND);
+	peer_close(peer);
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+struct thirst {
+	struct wf_tally tally;
+	unsigned long nth; /* of the server's calls for memory fails */
+	bool reached;
+};
+
+enum { CLIENTS = 40 };
+
+static int serve_with_one_failure(void *arg)
+{
+	struct thirst *thirst = arg;
+	struct server server = { 0 };
+	int peers[CLIENTS];
+
+	server.listener = wf_listen_loopback(server.text);
+	for (int i = 0; i < CLIENTS; i++) {
+		peers[i] = peer_dial(server.text);
+		peer_say(peers[i], "q");
+	}
+	weft_scope_open(&server.scope);
+	SPAWN(&server.scope, serve, &server);
+	thirst->tally.fails_at = thirst->tally.calls + thirst->nth;
+	while (server.served < CLIENTS && server.result == 0)
+		rest(1);
+	thirst->reached = thirst->tally.calls >= thirst->tally.fails_at;
+	thirst->tally.fails_at = 0;
+	weft_scope_stop(&server.scope);
+	wf_assert_result(weft_scope_close(&server.scope), 0);
+	if (server.result < 0) { /* not even the server itself could be started */
+		wf_assert_result(server.result, -ENOMEM);
+		ck_assert_int_eq(server.served, 0);
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		if (server.result == 0)
+			peer_hear(peers[i], "q");
+		peer_close(peers[i]);
+	}
+	return 0;
+}
+
+/* Each single request for memory fails once: the server serves every client all the same, unless it
+ * had not begun. */
+WF_TEST(out_of_memory_once)
+{
+	struct thirst thirst = { .reached = true };
+	struct weft_options options = { .allocator = wf_tally_allocator(&thirst.tally) };
+
+	for (thirst.nth = 1; thirst.reached; thirst.nth++) {
+		wf_assert_result(weft_run(serve_with_one_failure, &thirst, &options), 0);
+		ck_assert_uint_eq(thirst.tally.blocks, 0);
+	}
+	ck_assert_uint_gt(thirst.nth, CLIENTS); /* each connection took memory */
+}
+
+static int hold_for_ever(struct weft_conn *conn, void *arg)
+{
+	int r = weft_sleep(WEFT_FOREVER);
+
+	(void)conn;
+	(void)arg;
+	return r;
+}
+
+static int serve_holding(void *arg)
+{
+	struct server *server = arg;
+
+	server->result = weft_serve_listener(server->listener, hold_for_ever, NULL,
+					     &server->options);
+	return 0;
+}
+
+static int stop_without_tasks(void *arg)
+{
+	struct server server = { .options.grace_ns = 20 * WEFT_MILLISECOND };
+	int peers[20];
+
+	(void)arg;
+	server.listener = wf_listen_loopback(server.text);
+	for (int i = 0; i < 20; i++)
+		peers[i] = peer_dial(server.text);
+	weft_scope_open(&server.scope);
+	SPAWN(&server.scope, serve_holding, &server);
+	rest(50);
+	stop(&server);
+	for (int i = 0; i < 20; i++)
+		peer_close(peers[i]);
+	return 0;
+}
+
+/* A soft stop is heard while a connection waits for a task that the limit does not allow, and is
+ * still a soft stop when the grace period ends. */
+WF_TEST(stop_without_a_task)
+{
+	struct weft_options options = { .tasks_max = 8 };
+
+	wf_assert_result(weft_run(stop_without_tasks, NULL, &options), 0);
+}
+
+WF_MAIN("net/shortage")
