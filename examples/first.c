@@ -2,6 +2,7 @@
 /* Dials every address at once and keeps the first connection; the others are called off.
  *
  *	first ADDRESS... */
+#include <errno.h>
 #include <stdio.h>
 #include <weft/weft.h>
 
@@ -48,9 +49,9 @@ static int app(void *arg)
 	}
 	if (r < 0)
 		weft_scope_cancel(&race.scope);
-	weft_scope_leave(&race.scope);
+	r = weft_scope_close(&race.scope); /* waits; the winner's cancel shows as -ECANCELED */
 	if (!race.winner)
-		return WEFT_EDEADLINE;
+		return r < 0 ? r : -ENOTCONN; /* every one has said why */
 	weft_close(race.winner);
 	return 0;
 }

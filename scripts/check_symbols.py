@@ -38,8 +38,8 @@ LIBC = {
         close fcntl fstat getrlimit lstat stat unlink""",
     "http": "",
     "runtime": """
-        __errno_location aligned_alloc free getenv strcmp sysconf
-        __isoc99_fscanf close fclose fopen getrandom madvise mmap mprotect munmap pipe pipe2 write
+        __errno_location aligned_alloc free getenv strcmp
+        __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe raise write
         pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal""",
     "tools": "",
 }

@@ -265,7 +265,9 @@ int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_fun
 	}
 	while (worker->root.live > 0)
 		run_turn(worker);
-	wf_posts_run(worker);
+	/* Whatever was accepted runs, also what the last calls post themselves. */
+	while (atomic_load(&worker->posts))
+		wf_posts_run(worker);
 	wf_worker = NULL;
 	return worker->result;
 }

@@ -35,6 +35,7 @@ struct server {
 	weft_time grace_ns;
 	uint32_t live, max;
 	struct weft_event room; /* set while live < max */
+	bool grace_over;	/* the connections were cancelled after a soft stop */
 	struct weft_scope outer;
 	struct weft_scope connections;
 };
@@ -118,6 +119,12 @@ static int accept_all(struct server *server)
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
+static void end_grace(struct server *server)
+{
+	server->grace_over = true;
+	weft_scope_cancel(&server->connections);
+}
+
 static int stopper(void *arg)
 {
 	struct server *server = arg;
@@ -126,9 +133,9 @@ static int stopper(void *arg)
 	if (r != WEFT_ESTOPPING)
 		return r;
 	weft_event_set(&server->room); /* an acceptor that waits for room shall see the stop */
-	if (server->grace_ns > 0)
-		r = weft_sleep(server->grace_ns);
-	weft_scope_cancel(&server->connections);
+	r = server->grace_ns > 0 ? weft_sleep(server->grace_ns) : 0;
+	if (r == 0)
+		end_grace(server);
 	return r;
 }
 
@@ -147,7 +154,7 @@ static int signals(void *arg)
 		r = weft_signals_wait(signals);
 	}
 	if (r > 0)
-		weft_scope_cancel(&server->connections);
+		end_grace(server);
 	weft_signals_close(signals);
 	return r;
 }
@@ -171,7 +178,8 @@ static int run(struct server *server)
 		weft_scope_cancel(&server->connections);
 	joined = weft_scope_close(&server->connections);
 	(void)joined; /* failures were counted, and a cancel here was our own or shows in r */
-	return r == WEFT_ESTOPPING ? 0 : r;
+	/* The end of the grace may also find a connection that waits for the memory of a task. */
+	return r == WEFT_ESTOPPING || server->grace_over ? 0 : r;
 }
 
 int weft_serve_listener(struct weft_listener *listener, weft_handler *handler, void *arg,

@@ -11,7 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 /* A task that waits, and what it waits for. */
 struct victim {
@@ -144,7 +145,8 @@ static int be_the_victim(void *arg)
 
 static void begin(struct victim *victim, const struct operation *operation, weft_time deadline)
 {
-	*victim = (struct victim){ .operation = operation, .when = weft_after(10 * WEFT_MILLISECOND) };
+	*victim = (struct victim){ .operation = operation,
+				   .when = weft_after(10 * WEFT_MILLISECOND) };
 	victim->event = calloc(1, sizeof *victim->event);
 	ck_assert_ptr_nonnull(victim->event);
 	weft_scope_open_until(&victim->scope, deadline);

@@ -19,18 +19,25 @@ static inline void settle(void)
 		wf_assert_result(weft_yield(), 0);
 }
 
-#if defined WF_TSAN
-#define wf_tool_is_slow() true
-#elif defined RUNNING_ON_VALGRIND
-#define wf_tool_is_slow() (RUNNING_ON_VALGRIND != 0)
+/* Asserts, and says nothing while it holds: Check writes each success to a pipe, which would be what a
+ * long loop spends its time on. */
+#define quietly(condition) ((condition) ? (void)0 : ck_abort_msg("'%s' does not hold", #condition))
+
+#ifdef RUNNING_ON_VALGRIND
+#define wf_on_valgrind() (RUNNING_ON_VALGRIND != 0)
 #else
-#define wf_tool_is_slow() false
+#define wf_on_valgrind() false
+#endif
+#ifdef WF_TSAN
+enum { WF_STACKS_ARE_DEAR = true };
+#else
+enum { WF_STACKS_ARE_DEAR = false };
 #endif
 
-/* How many of a thing a test can have: fewer where a tool makes each one slow. ThreadSanitizer keeps
- * a thread's worth of state for each stack, and dies at some 8,000; Valgrind searches them all at
- * each switch. */
+/* How many stacks a test can have: fewer where a tool makes each one dear. ThreadSanitizer keeps a
+ * thread's worth of state for it, and dies at some 8,000; Valgrind searches them all at each
+ * switch. */
 static inline int scaled(int count)
 {
-	return wf_tool_is_slow() ? count / 50 : count;
+	return WF_STACKS_ARE_DEAR || wf_on_valgrind() ? count / 50 : count;
 }

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 /* What ends a wait that nothing else would end. */
 static int wait_for_ever(void)
@@ -104,10 +105,13 @@ WF_TASK_TEST(closed_scope_does_not_fire)
 {
 	for (int i = 0; i < 10; i++) {
 		struct weft_scope scope;
+		int r;
 
 		weft_scope_open_until(&scope, weft_after(2 * WEFT_MILLISECOND));
-		wf_assert_result(weft_sleep(10 * WEFT_MICROSECOND), 0); /* arms the timer */
-		wf_assert_result(weft_scope_close(&scope), 0);
+		r = weft_sleep(10 * WEFT_MICROSECOND);	  /* arms the timer */
+		ck_assert(r == 0 || r == WEFT_EDEADLINE); /* the machine may be slow */
+		r = weft_scope_close(&scope);
+		ck_assert(r == 0 || r == WEFT_EDEADLINE);
 		memset(&scope, 0xa5, sizeof scope);
 	}
 	wf_assert_result(weft_sleep(5 * WEFT_MILLISECOND), 0);

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <weft/weft.h>
+#include <weft/run.h>
 
 static struct weft_event event;
 static char log_text[64];
@@ -26,7 +26,7 @@ static int wait_for(void *awaited)
 	return weft_event_wait(awaited);
 }
 
-static char a[] = "a", b[] = "b", c[] = "c";
+static char a[] = "a", b[] = "b", c[] = "c", d[] = "d";
 
 /* Setting the event wakes every waiter, in the order of their coming. */
 WF_TASK_TEST(set_wakes_all_in_order)
@@ -95,10 +95,11 @@ WF_TASK_TEST(event_may_go_when_set)
 	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
-/* A waiter that is cancelled leaves its place in the row: at the front, in the middle, at the end. */
+/* A waiter that is cancelled leaves its place in the row, at the front, in the middle, at the end;
+ * the row closes up, and goes on behind it. */
 WF_TASK_TEST(cancelled_waiter_leaves_the_row)
 {
-	static const char *const left[] = { "bc", "ac", "ab" };
+	static const char *const left[] = { "bcd", "acd", "abd" };
 
 	for (int gone = 0; gone < 3; gone++) {
 		struct weft_scope scopes[3];
@@ -114,6 +115,8 @@ WF_TASK_TEST(cancelled_waiter_leaves_the_row)
 		settle();
 		weft_scope_cancel(&scopes[2]);
 		wf_assert_result(weft_scope_close(&scopes[2]), -ECANCELED);
+		spawn(&scopes[0], wait_and_log, d);
+		settle();
 		weft_event_set(&event);
 		wf_assert_result(weft_scope_close(&scopes[1]), 0);
 		wf_assert_result(weft_scope_close(&scopes[0]), 0);

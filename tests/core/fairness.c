@@ -7,7 +7,8 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 static bool enough;
 static long rounds;
@@ -19,7 +20,7 @@ static int yield_for_ever(void *arg)
 	(void)arg;
 	while (!enough) {
 		rounds++;
-		wf_assert_result(weft_yield(), 0);
+		quietly(weft_yield() == 0);
 	}
 	return 0;
 }
@@ -31,7 +32,7 @@ static int pass_set_event(void *arg)
 	(void)arg;
 	while (!enough) {
 		rounds++;
-		wf_assert_result(weft_event_wait(&event), 0);
+		quietly(weft_event_wait(&event) == 0);
 	}
 	return 0;
 }
@@ -50,7 +51,7 @@ static int read_from_full_socket(void *arg)
 		rounds++;
 		if (n % sizeof filling == 0)
 			ck_assert_int_eq(send(fds[1], filling, sizeof filling, 0), sizeof filling);
-		ck_assert_int_eq(weft_read(conn, &byte, 1), 1);
+		quietly(weft_read(conn, &byte, 1) == 1);
 	}
 	weft_close(conn);
 	ck_assert_int_eq(close(fds[1]), 0);

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 static int sleep_for_ever(void *ret_result)
 {

@@ -8,7 +8,8 @@
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 static char a[] = "a", b[] = "b", c[] = "c", x[] = "x", low_text[] = "L";
 static char log_text[256];

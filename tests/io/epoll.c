@@ -185,6 +185,51 @@ WF_TASK_TEST(six_hundred_are_ready_at_once)
 	}
 }
 
+static int count_runs(void *arg)
+{
+	int *runs = arg;
+
+	while (*runs >= 0) {
+		++*runs;
+		wf_assert_result(weft_yield(), 0);
+	}
+	return 0;
+}
+
+/* Operations that never have to wait let others run all the same: a task that only wants to run,
+ * and one whose input the engine must notice first. */
+WF_TASK_TEST(ready_operations_starve_nobody)
+{
+	enum { OPERATIONS = 64 * 1000 };
+	char byte, other;
+	struct call call = { .memory = &other, .bytes = 1 };
+	struct weft_scope scope;
+	struct weft_conn *conn;
+	int runs = 0, seen_after = 0, peer, other_peer;
+
+	conn = open_pair(&peer);
+	call.conn = open_pair(&other_peer);
+	weft_scope_open(&scope);
+	SPAWN(&scope, count_runs, &runs);
+	SPAWN(&scope, call_read, &call);
+	rest(1);
+	runs = 0;
+	peer_say(other_peer, "x");
+	for (int i = 0; i < OPERATIONS; i++) {
+		peer_say(peer, "y");
+		ck_assert_int_eq(weft_read(conn, &byte, 1), 1);
+		seen_after += !call.ended;
+	}
+	ck_assert_int_ge(runs, OPERATIONS / 100);
+	ck_assert_int_lt(seen_after, OPERATIONS / 2);
+	runs = -1;
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(conn);
+	weft_close(call.conn);
+	peer_close(peer);
+	peer_close(other_peer);
+}
+
 static weft_time cpu_used(void)
 {
 	struct timespec used;

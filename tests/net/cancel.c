@@ -16,7 +16,7 @@
 
 #include <stdlib.h>
 
-enum { TRIALS = 3000 };
+enum { TRIALS = 3000, WRITE_MAX = 400 * 1000 };
 
 /* ---- A trial --------------------------------------------------------------------------------- */
 
@@ -75,8 +75,8 @@ static int perform(void *arg)
 	struct trial *trial = arg;
 	int r;
 
-	weft_scope_open_until(&trial->scope, trial->way == BY_DEADLINE ? weft_after(trial->within) :
-									 WEFT_FOREVER);
+	weft_scope_open_until(&trial->scope,
+			      trial->way == BY_DEADLINE ? weft_after(trial->within) : WEFT_FOREVER);
 	if (trial->early)
 		weft_scope_cancel(&trial->scope);
 	trial->started = true;
@@ -144,8 +144,8 @@ static void finish(struct trial *trial)
 static void check_code(const struct trial *trial, ssize_t result)
 {
 	static const int codes[WAYS] = {
-		[BY_CANCEL] = -ECANCELED,     [BY_POSTED_CANCEL] = -ECANCELED,
-		[BY_DEADLINE] = WEFT_EDEADLINE, [BY_CLOSE] = WEFT_ECLOSED,
+		[BY_CANCEL] = -ECANCELED,	  [BY_POSTED_CANCEL] = -ECANCELED,
+		[BY_DEADLINE] = WEFT_EDEADLINE,	  [BY_CLOSE] = WEFT_ECLOSED,
 		[BY_POSTED_CLOSE] = WEFT_ECLOSED,
 	};
 
@@ -174,7 +174,7 @@ static void open_stream(struct stream *stream, struct trial *trial,
 	*stream = (struct stream){ 0 };
 	trial->conn = open(&stream->peer);
 	stream->copy = dup(weft_conn_fd(trial->conn));
-	trial->memory = malloc(64 * 1024);
+	trial->memory = malloc(WRITE_MAX);
 }
 
 static void close_stream(struct stream *stream, struct trial *trial)
@@ -208,7 +208,7 @@ static void send_some(struct stream *stream, size_t bytes)
 /* Takes in what is in the socket, a little or, with `all`, everything that was sent. */
 static void take_in(struct stream *stream, int fd, bool all)
 {
-	unsigned char piece[4096];
+	static unsigned char piece[32 * 1024];
 
 	do {
 		ssize_t n = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
@@ -313,7 +313,10 @@ static void operate_writev(struct trial *trial)
 	trial->result = weft_writev(trial->conn, vector, 100, &trial->done);
 }
 
-static void try_writes(struct weft_conn *(*open)(int *ret_peer), void (*operate)(struct trial *))
+/* Each write is of `most` bytes at the most, which must be more than the socket holds: then it takes
+ * several attempts, between which the peer makes room. */
+static void try_writes(struct weft_conn *(*open)(int *ret_peer), void (*operate)(struct trial *),
+		       unsigned trials, unsigned most)
 {
 	struct trial trial = { .operate = operate };
 	struct stream stream;
@@ -321,12 +324,14 @@ static void try_writes(struct weft_conn *(*open)(int *ret_peer), void (*operate)
 
 	open_stream(&stream, &trial, open);
 	ck_assert_int_eq(setsockopt(stream.copy, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
-	for (unsigned i = 0; i < TRIALS; i++) {
-		trial.bytes = 1 + i * 7919 % 16000;
+	for (unsigned i = 0; i < trials; i++) {
+		trial.bytes = 1 + i * 104729 % most;
 		fill_stream(trial.memory, stream.sent, trial.bytes);
 		begin(&trial, i, WAYS);
-		take_in(&stream, stream.peer, false);
-		drift(&trial);
+		for (unsigned looks = draw(&trial, 5); looks > 0; looks--) {
+			take_in(&stream, stream.peer, false);
+			drift(&trial);
+		}
 		finish(&trial);
 		memset(trial.memory, 0x5a, trial.bytes); /* it is ours again */
 		stream.sent += trial.done;
@@ -347,19 +352,19 @@ static void try_writes(struct weft_conn *(*open)(int *ret_peer), void (*operate)
 /* What a write says it sent is what the peer receives, to the byte. */
 WF_TASK_TEST(write_over_unix)
 {
-	try_writes(open_pair, operate_write);
+	try_writes(open_pair, operate_write, TRIALS, 30000);
 }
 
 /* The same over TCP. */
 WF_TASK_TEST(write_over_tcp)
 {
-	try_writes(open_tcp_pair, operate_write);
+	try_writes(open_tcp_pair, operate_write, TRIALS / 6, WRITE_MAX);
 }
 
 /* The same for vectors. */
 WF_TASK_TEST(writev_over_tcp)
 {
-	try_writes(open_tcp_pair, operate_writev);
+	try_writes(open_tcp_pair, operate_writev, TRIALS / 6, WRITE_MAX);
 }
 
 /* ---- Accepting and connecting ---------------------------------------------------------------- */

@@ -217,9 +217,8 @@ WF_TASK_TEST(writev_of_many_pieces)
 		bytes += length;
 	}
 	open_both(&writer, &reader.conn);
-	ck_assert_int_eq(setsockopt(weft_conn_fd(writer), SOL_SOCKET, SO_SNDBUF, &small,
-				    sizeof small),
-			 0);
+	ck_assert_int_eq(
+		setsockopt(weft_conn_fd(writer), SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
 	weft_scope_open(&scope);
 	SPAWN(&scope, read_slowly, &reader);
 	wf_assert_result(weft_writev(writer, vector, PIECES, &done), 0);

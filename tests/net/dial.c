@@ -161,7 +161,8 @@ WF_TASK_TEST(refused_late)
 	rest(5);
 	ck_assert(!dialling.ended);
 	close_full_listener(&full);
-	wf_assert_result(weft_scope_close(&scope), 0); /* when the kernel knocks again, in a second */
+	wf_assert_result(weft_scope_close(&scope),
+			 0); /* when the kernel knocks again, in a second */
 	wf_assert_result(dialling.result, -ECONNREFUSED);
 }
 

@@ -5,8 +5,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <weft/event.h>
 #include <weft/serve.h>
 
 /* ---- A server in a task ---------------------------------------------------------------------- */
@@ -28,8 +26,8 @@ static int serve(void *arg)
 {
 	struct server *server = arg;
 
-	server->result = weft_serve_listener(server->listener, server->handler, server,
-					     &server->options);
+	server->result =
+		weft_serve_listener(server->listener, server->handler, server, &server->options);
 	server->ended = true;
 	return 0;
 }
@@ -171,10 +169,8 @@ static int fail_or_answer(struct weft_conn *conn, void *arg)
 		n = weft_read(conn, &more, 1); /* the reset */
 		return n < 0 ? (int)n : -EPROTO;
 	}
-	if (byte == 'w') {
-		(void)peer_receive_all(weft_conn_fd(conn), &more, 0);
-		return weft_read_full(conn, &more, 1, NULL);
-	}
+	if (byte == 'w')
+		return weft_read_full(conn, &more, 1, NULL); /* the end */
 	if (byte == 'q') {
 		((struct server *)arg)->served++;
 		return weft_finish(conn, &byte, 1);
@@ -457,7 +453,8 @@ static void *flood(void *arg)
 	struct flood *state = arg;
 	static const char memory[64 * 1024];
 
-	while (!atomic_load(&state->over) && send(state->fd, memory, sizeof memory, MSG_NOSIGNAL) > 0)
+	while (!atomic_load(&state->over) &&
+	       send(state->fd, memory, sizeof memory, MSG_NOSIGNAL) > 0)
 		continue;
 	return NULL;
 }

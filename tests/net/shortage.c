@@ -150,7 +150,9 @@ WF_TASK_TEST(out_of_descriptors)
 WF_TASK_TEST(descriptor_comes_free)
 {
 	weft_time best = WEFT_FOREVER;
+	struct rlimit before;
 
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	for (int i = 0; i < 3; i++) {
 		struct server server = { .options.connections_max = 1000, .hold = true };
 		weft_time freed;
@@ -174,6 +176,7 @@ WF_TASK_TEST(descriptor_comes_free)
 		server.hold = false;
 		wait_for_clients(clients);
 		stop(&server);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	}
 	ck_assert_int_lt(best, 100 * WEFT_MILLISECOND);
 }
@@ -266,8 +269,8 @@ static int serve_holding(void *arg)
 {
 	struct server *server = arg;
 
-	server->result = weft_serve_listener(server->listener, hold_for_ever, NULL,
-					     &server->options);
+	server->result =
+		weft_serve_listener(server->listener, hold_for_ever, NULL, &server->options);
 	return 0;
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory that is short, and memory that is given back: every block of the runtime, from start to
  * end, with tasks and connections in between. */
+#include "core/worker.h"
 #include "harness/harness.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <weft/weft.h>
+#include <weft/event.h>
+#include <weft/run.h>
 
 /* ---- One allocation after another ------------------------------------------------------------ */
 
@@ -184,6 +186,56 @@ WF_TEST(memory_is_used_again)
 	struct weft_options options = { .allocator = wf_tally_allocator(&steady_tally) };
 
 	wf_assert_result(weft_run(spawn_again_and_again, NULL, &options), 0);
+}
+
+/* The engine, with a clock that can be set forward. */
+static const struct wf_poller_ops *real_ops;
+static weft_time ahead;
+
+static weft_time now_ahead(struct wf_poller *poller)
+{
+	return real_ops->now(poller) + ahead;
+}
+
+static void wait_ahead(struct wf_poller *poller, weft_time deadline)
+{
+	bool is_time = deadline != 0 && deadline != WEFT_FOREVER;
+
+	real_ops->wait(poller, is_time ? deadline - ahead : deadline);
+}
+
+static struct weft_event go;
+
+static int wait_for_go(void *arg)
+{
+	(void)arg;
+	return weft_event_wait(&go);
+}
+
+/* Stacks that are not used any more give their memory back within seconds, by and by. */
+WF_TASK_TEST(idle_stacks_give_memory_back)
+{
+	struct weft_worker *worker = weft_worker_self();
+	struct wf_poller_ops ops = *worker->poller->ops;
+	struct weft_scope scope;
+
+	real_ops = worker->poller->ops;
+	ops.now = now_ahead;
+	ops.wait = wait_ahead;
+	worker->poller->ops = &ops;
+	weft_scope_open(&scope);
+	for (int i = 0; i < 500; i++)
+		wf_assert_result(weft_spawn(&scope, wait_for_go, NULL), 0);
+	wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	weft_event_set(&go);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_uint_gt(wf_stacks_warm(&worker->stacks), 400);
+	for (int i = 0; i < 5; i++) {
+		ahead += WEFT_SECOND;
+		wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	}
+	ck_assert_uint_le(wf_stacks_warm(&worker->stacks), WF_WARM_STACKS);
+	worker->poller->ops = real_ops;
 }
 
 /* ---- Address space --------------------------------------------------------------------------- */

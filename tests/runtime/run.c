@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <weft/event.h>
 #include <weft/run.h>
 
 #include "core/worker.h"
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <weft/weft.h>
+#include <weft/run.h>
 
 static int return_number(void *number)
 {
