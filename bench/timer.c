@@ -217,7 +217,8 @@ static void check_many(void)
 			bare_count++;
 	}
 	for (uint64_t i = 0; i < many; i++)
-		weft_count += weft_many[i].next && weft_many[i].next->prev == &weft_many[i];
+		weft_count += weft_many[i].link.next &&
+			      weft_many[i].link.next->prev == &weft_many[i].link;
 	if (weft_count != many || bare_count != many)
 		fail("timers were lost");
 }

@@ -31,11 +31,13 @@ static void *compute(void *arg)
 
 static int app(void *arg)
 {
-	struct job job = { .worker = weft_worker_self(), .done = WEFT_EVENT_INIT };
+	/* Not on the stack: a posted call runs even if nobody waits for it any more. */
+	static struct job job = { .done = WEFT_EVENT_INIT };
 	pthread_t thread;
 	int r;
 
 	(void)arg;
+	job.worker = weft_worker_self();
 	r = pthread_create(&thread, NULL, compute, &job);
 	if (r != 0)
 		return -r;

@@ -62,6 +62,7 @@ def configurations(full):
         yield Config(engine, "release", env=env)
         yield Config(f"{engine}-asan", "asan", "", env | SANITIZERS, fixed, 3)
     yield Config("tsan", "tsan", "", SANITIZERS, fixed, 5)
+    yield Config("clang", "clang")  # another compiler finds other undefined behaviour
     yield Config("ucontext", "ucontext", "arch_|core_")
     yield Config("yield-always", "release", "core_|net_", {"WEFT_YIELD_ALWAYS": "1"})
     slow = "" if full else "base_|arch_|core_"

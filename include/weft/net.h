@@ -79,7 +79,7 @@ void weft_listener_close(struct weft_listener *listener);
  * -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -EADDRNOTAVAIL, -EMFILE, -ENOMEM. */
 int weft_dial(const char *address, struct weft_conn **ret_conn) WEFT_MUST_USE;
 
-/* Receives what is there, at most `bytes`; waits if nothing is. A checkpoint. Returns the count, 0
+/* Receives what is there, at most `bytes` (-EINVAL for 0); waits if nothing is. A checkpoint. Returns the count, 0
  * at the end of the input. A stop of the scope loses nothing: if bytes came, they are returned. */
 ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes) WEFT_MUST_USE;
 

@@ -70,8 +70,9 @@ int weft_stats(struct weft_stats *ret_stats) WEFT_MUST_USE;
 struct weft_worker *weft_worker_self(void);
 
 /* Has the worker call `function(arg)` soon, between two tasks; it must not suspend. May be called
- * from any thread, and from no signal handler. The caller keeps the worker alive: the thread must
- * have ended, or been told, before weft_run returns. -EAGAIN at the limit weft_options.posts_max;
+ * from any thread, and from no signal handler. A call that was accepted runs, be it after the
+ * function given to weft_run has returned: `arg` must live that long. The caller keeps the worker
+ * alive: weft_run must not have returned before this is called. -EAGAIN at the limit weft_options.posts_max;
  * -ENOMEM. */
 int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg) WEFT_MUST_USE;
 

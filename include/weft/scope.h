@@ -14,6 +14,9 @@
  * scope counts failures instead. A *shield* keeps the stops of outer scopes out, for clean-up that
  * must run; it requires a deadline.
  *
+ * A stop is not to be ignored: a task that goes on after 1,000 checkpoints in a row have refused it
+ * ends the program, which names the task.
+ *
  * A scope belongs to the worker it was opened on. Unless said otherwise a function here never
  * suspends, cannot fail, and must be called from that worker.
  *
@@ -39,8 +42,12 @@ struct wf_task;
 #define WEFT_HERE __FILE__ ":" WEFT_TEXT(__LINE__)
 
 /* A timer, part of objects that live on task stacks. All fields are private. */
+struct weft_link_ {
+	struct weft_link_ *next, *prev;
+};
+
 struct weft_timer_ {
-	struct weft_timer_ *next, *prev;
+	struct weft_link_ link;
 	weft_time when;
 	void (*fire)(struct weft_timer_ *timer);
 };
@@ -84,7 +91,7 @@ void weft_scope_open_at(struct weft_scope *scope, enum weft_scope_kind kind, wef
  * cannot be cancelled itself: a stop reaches the children, and it goes on waiting for them.
  *
  * Returns the first child failure that is not this scope's own stop; else WEFT_EDEADLINE if its
- * deadline fired; else -ECANCELED if it was cancelled; else the code of the outer scope that was
+ * deadline fired, that is, stopped anything; else -ECANCELED if it was cancelled; else the code of the outer scope that was
  * stopped; else 0. -EPERM for an inert scope. */
 int weft_scope_close(struct weft_scope *scope) WEFT_MUST_USE;
 
@@ -92,9 +99,10 @@ int weft_scope_close(struct weft_scope *scope) WEFT_MUST_USE;
  * `WEFT_SCOPE_AUTO` calls; for clean-up paths, where the result does not matter. */
 void weft_scope_leave(struct weft_scope *scope);
 
-/* `struct weft_scope s WEFT_SCOPE_AUTO;` is left on every way out of its block. Open it in the
- * next statement. */
-#define WEFT_SCOPE_AUTO __attribute__((cleanup(weft_scope_leave)))
+/* WEFT_SCOPE_AUTO(s); declares a scope that is left on every way out of its block, if it has been
+ * opened by then. */
+#define WEFT_SCOPE_AUTO(name) struct weft_scope name WEFT_SCOPE_LEFT_ = { 0 }
+#define WEFT_SCOPE_LEFT_ __attribute__((cleanup(weft_scope_leave)))
 
 /* Cancels everything beneath the scope: every checkpoint there returns -ECANCELED from now on, and
  * waits that are under way end. Cancelling twice is harmless. */
@@ -113,7 +121,7 @@ uint64_t weft_scope_failures(const struct weft_scope *scope);
 
 /* WEFT_DEADLINE(weft_after(5 * WEFT_SECOND)) { ... } bounds the time of a block, and of everything
  * it calls. When the time has passed, every checkpoint in the block returns WEFT_EDEADLINE. `break`
- * leaves the block; `return` and `goto` out of it are fine. */
+ * and `continue` leave the block, not a loop around it; `return` and `goto` out of it are fine. */
 #define WEFT_DEADLINE(when) WEFT_BLOCK_(WEFT_SCOPE_PLAIN, (when))
 
 /* WEFT_SHIELD(deadline) { ... } keeps the stops of outer scopes out of a block until its deadline. */
@@ -123,7 +131,7 @@ uint64_t weft_scope_failures(const struct weft_scope *scope);
 #define WEFT_BLOCK_(kind, when) WEFT_BLOCK_AT_(kind, when, __LINE__)
 #define WEFT_BLOCK_AT_(kind, when, line) WEFT_BLOCK_NAMED_(kind, when, line)
 #define WEFT_BLOCK_NAMED_(kind, when, line)                                                    \
-	for (struct weft_scope weft_block_##line WEFT_SCOPE_AUTO,                              \
+	for (struct weft_scope weft_block_##line WEFT_SCOPE_LEFT_,                             \
 	     *weft_once_##line = weft_block_enter_(&weft_block_##line, kind, when, WEFT_HERE); \
 	     weft_once_##line; weft_once_##line = weft_block_leave_(&weft_block_##line))
 

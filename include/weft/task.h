@@ -21,8 +21,8 @@ typedef int weft_function(void *arg);
 
 /* Spawns a task into a scope; it starts when the caller next suspends. Never suspends. On failure
  * nothing was spawned and the caller keeps `arg`: -ENOMEM without memory for it, -EAGAIN at the
- * limit weft_options.tasks_max, the scope's stop code if it has been cancelled or is past its
- * deadline, -EPERM if the scope is inert or of another worker. */
+ * limit weft_options.tasks_max, the scope's stop code if it has been cancelled or its deadline
+ * has been noticed, -EPERM if the scope is inert or of another worker. */
 #define weft_spawn(scope, function, arg) \
 	weft_spawn_at((scope), (function), (arg), WEFT_HERE, #function)
 int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, const char *site,

@@ -18,20 +18,13 @@ struct wf_post {
 	void *arg;
 };
 
-int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg)
+static int push(struct weft_worker *worker, void (*function)(void *arg), void *arg)
 {
-	struct wf_post *post;
-
-	if (atomic_fetch_add(&worker->post_count, 1) >= worker->posts_max) {
-		atomic_fetch_sub(&worker->post_count, 1);
-		return -EAGAIN;
-	}
 	/* From malloc: the worker's own memory is not for other threads. */
-	post = malloc(sizeof *post);
-	if (!post) {
-		atomic_fetch_sub(&worker->post_count, 1);
+	struct wf_post *post = malloc(sizeof *post);
+
+	if (!post)
 		return -ENOMEM;
-	}
 	*post = (struct wf_post){ .function = function, .arg = arg };
 	post->next = atomic_load(&worker->posts);
 	while (!atomic_compare_exchange_weak(&worker->posts, &post->next, post))
@@ -39,6 +32,27 @@ int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg
 	if (!atomic_exchange(&worker->woken, true))
 		worker->poller->ops->wake(worker->poller);
 	return 0;
+}
+
+/* The call may run, and end what keeps the worker alive, before this returns: `posting` makes the
+ * worker wait for that, and is the last this touches. */
+int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg)
+{
+	int r = -EAGAIN;
+
+	atomic_fetch_add(&worker->posting, 1);
+	if (atomic_fetch_add(&worker->post_count, 1) < worker->posts_max)
+		r = push(worker, function, arg);
+	if (r < 0)
+		atomic_fetch_sub(&worker->post_count, 1);
+	atomic_fetch_sub(&worker->posting, 1);
+	return r;
+}
+
+void wf_posts_end(struct weft_worker *worker)
+{
+	while (atomic_load(&worker->posting) || atomic_load(&worker->posts))
+		wf_posts_run(worker);
 }
 
 static struct wf_post *reversed(struct wf_post *list)

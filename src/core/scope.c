@@ -10,7 +10,7 @@
  *
  * What holds for a scope is kept in the scope: `stop`, `stopping`, and the nearest deadline. It is
  * taken from the parent when the scope is opened, and a stop that comes later is carried down the
- * tree at once, by stop_beneath. So a checkpoint looks at one scope only.
+ * tree at once, by `spread`. So a checkpoint looks at one scope only.
  */
 #include "core/scope.h"
 
@@ -52,39 +52,60 @@ static struct weft_scope *next_beside(const struct weft_scope *scope, const stru
 	return NULL;
 }
 
-/* Calls `interrupt` for every task for which `scope` is the one that holds. */
-static void interrupt_tasks(const struct weft_scope *scope, int code,
-			    void (*interrupt)(struct wf_task *task, int code))
-{
-	if (scope->owner->scope == scope)
-		interrupt(scope->owner, code);
-	for (struct wf_task *child = scope->children; child; child = child->next)
-		if (child->scope == scope)
-			interrupt(child, code);
-}
-
-/* Makes `code` hold for a scope and everything beneath it but shields, and wakes who waits. */
-static void stop_beneath(struct weft_scope *top, int code)
+/*
+ * Makes `code` hold for a scope and for everything beneath it that `mark` lets it reach, and ends
+ * the waits of the tasks for which one of those is the innermost scope.
+ */
+static void spread(struct weft_scope *top, int code,
+		   bool (*mark)(struct weft_scope *scope, int code, bool is_top),
+		   void (*interrupt)(struct wf_task *task, int code))
 {
 	struct weft_scope *scope = top;
 
 	while (scope) {
 		struct weft_scope *down = NULL;
 
-		if (!scope->stop && (scope == top || scope->kind != WEFT_SCOPE_SHIELD)) {
-			scope->stop = code;
-			interrupt_tasks(scope, code, wf_wait_interrupt);
+		if (mark(scope, code, scope == top)) {
+			if (scope->owner->scope == scope)
+				interrupt(scope->owner, code);
+			for (struct wf_task *child = scope->children; child; child = child->next)
+				if (child->scope == scope)
+					interrupt(child, code);
 			down = first_beneath(scope);
 		}
 		scope = down ? down : next_beside(scope, top);
 	}
 }
 
+/* A stop ends at shields. Where one holds already, it holds beneath, too. */
+static bool mark_stop(struct weft_scope *scope, int code, bool is_top)
+{
+	if (scope->stop || (!is_top && scope->kind == WEFT_SCOPE_SHIELD))
+		return false;
+	scope->stop = code;
+	return true;
+}
+
+static bool mark_stopping(struct weft_scope *scope, int code, bool is_top)
+{
+	bool is_new = !scope->stopping;
+
+	(void)code, (void)is_top;
+	scope->stopping = true;
+	return is_new;
+}
+
+static void interrupt_softly(struct wf_task *task, int code)
+{
+	if (task->waiter && task->waiter->ends_softly)
+		wf_wait_interrupt(task, code);
+}
+
 static void stop_own(struct weft_scope *scope, int code)
 {
 	if (!scope->own_stop)
 		scope->own_stop = code;
-	stop_beneath(scope, code);
+	spread(scope, code, mark_stop, wf_wait_interrupt);
 }
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
@@ -99,6 +120,11 @@ static void open_scope(struct weft_scope *scope, struct wf_task *owner, enum wef
 {
 	struct weft_scope *parent = owner->scope;
 
+	if (wf_unlikely(parent == scope))
+		wf_panic(
+			"task \"%s\" (spawned at %s) opens at %s the scope that it has opened at %s "
+			"already; close it first",
+			owner->name, owner->site, site, scope->site);
 	/* Field by field: a structure assignment would clear the object first, at twice the cost. */
 	scope->parent = parent;
 	scope->inner = NULL;
@@ -106,7 +132,7 @@ static void open_scope(struct weft_scope *scope, struct wf_task *owner, enum wef
 	scope->children = NULL;
 	scope->deadline_scope = deadline == WEFT_FOREVER ? NULL : scope;
 	scope->deadline = deadline;
-	scope->timer.next = NULL;
+	scope->timer.link.next = NULL;
 	scope->timer.when = deadline;
 	scope->timer.fire = expire;
 	scope->site = site;
@@ -176,6 +202,8 @@ static void join(struct weft_scope *scope, struct wf_task *task)
 	else
 		scope->parent->inner = NULL;
 	scope->owner = NULL;
+	if (!task->scope->stop)
+		task->refusals = 0; /* the stop that refused it is behind it */
 }
 
 int weft_scope_close(struct weft_scope *scope)
@@ -211,34 +239,26 @@ void wf_scope_expire(struct weft_scope *scope)
 	stop_own(scope, WEFT_EDEADLINE);
 }
 
+/* A scope has no locks: another thread must go through weft_post. */
+static void assert_own(const struct weft_scope *scope)
+{
+	wf_assert(!scope->owner || scope->owner->worker == wf_worker);
+}
+
 void weft_scope_cancel(struct weft_scope *scope)
 {
+	assert_own(scope);
 	if (!scope->owner)
 		return;
 	wf_timer_disarm(&scope->timer); /* its deadline has nothing left to stop */
 	stop_own(scope, -ECANCELED);
 }
 
-static void interrupt_softly(struct wf_task *task, int code)
+void weft_scope_stop(struct weft_scope *scope)
 {
-	if (task->waiter && task->waiter->ends_softly)
-		wf_wait_interrupt(task, code);
-}
-
-void weft_scope_stop(struct weft_scope *top)
-{
-	struct weft_scope *scope = top->owner ? top : NULL;
-
-	while (scope) {
-		struct weft_scope *down = NULL;
-
-		if (!scope->stopping) {
-			scope->stopping = true;
-			interrupt_tasks(scope, WEFT_ESTOPPING, interrupt_softly);
-			down = first_beneath(scope);
-		}
-		scope = down ? down : next_beside(scope, top);
-	}
+	assert_own(scope);
+	if (scope->owner)
+		spread(scope, WEFT_ESTOPPING, mark_stopping, interrupt_softly);
 }
 
 static void withdraw_stop_wait(struct wf_waiter *waiter)

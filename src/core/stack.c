@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The pool of stacks; core/stack.h tells how it works. */
 #include "core/stack.h"
 
 #include "base/assert.h"
@@ -9,18 +10,12 @@
 #include <sys/mman.h>
 
 enum {
-	PAGE_BYTES = 4096,
 	STACK_BYTES_DEFAULT = 256 * 1024,
 	STACK_BYTES_MIN = 16 * 1024,
 	STACK_BYTES_MAX = 1 << 30,
 	CANARY_BYTES = 64,
 	HEADER_BYTES = (sizeof(struct wf_stack) + 63) / 64 * 64,
 };
-
-/* Newer than the C library's headers. */
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 
 int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 		   const struct wf_stacks_options *options)
@@ -30,21 +25,22 @@ int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 
 	if (bytes < STACK_BYTES_MIN || bytes > STACK_BYTES_MAX)
 		return -EINVAL;
-	pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES + 1;
+	pages = (bytes + WF_PAGE_BYTES - 1) / WF_PAGE_BYTES + 1;
 	pages |= 1; /* an odd distance spreads the tops over the cache */
 	*stacks = (struct wf_stacks){
 		.memory = memory,
 		.entry = options->entry,
-		.slot_bytes = pages * PAGE_BYTES,
+		.slot_bytes = pages * WF_PAGE_BYTES,
 		.guard = options->guard,
 		.guard_budget = options->guard_budget,
 	};
+	wf_list_init(&stacks->warm);
 	return 0;
 }
 
-static uint32_t *free_at(const struct wf_stacks *stacks, uint32_t position)
+static uint32_t *cold_at(const struct wf_stacks *stacks, uint32_t position)
 {
-	return &stacks->slabs[position / WF_SLAB_SLOTS]->free[position % WF_SLAB_SLOTS];
+	return &stacks->slabs[position / WF_SLAB_SLOTS]->cold[position % WF_SLAB_SLOTS];
 }
 
 static char *slot_of(const struct wf_stacks *stacks, uint32_t number)
@@ -60,12 +56,25 @@ static struct wf_stack *stack_of(const struct wf_stacks *stacks, uint32_t number
 	return (struct wf_stack *)(void *)top;
 }
 
+/* Gives the memory of the warm stack that was used longest ago back to the kernel. */
+static void cool_down(struct wf_stacks *stacks)
+{
+	struct wf_stack *stack = wf_container(stacks->warm.prev, struct wf_stack, free);
+	uint32_t number = stack->number;
+
+	wf_list_remove(&stack->free);
+	stacks->warm_count--;
+	*cold_at(stacks, stacks->cold_count++) = number;
+	wf_fiber_done(&stack->fiber);
+	/* Guard pages of either kind survive this. It fails for locked memory, which then stays. */
+	(void)madvise(slot_of(stacks, number) + WF_PAGE_BYTES, stacks->slot_bytes - WF_PAGE_BYTES,
+		      MADV_DONTNEED);
+}
+
 void wf_stacks_done(struct wf_stacks *stacks)
 {
-	if (stacks->hottest)
-		wf_stacks_push(stacks, stacks->hottest);
-	for (uint32_t i = stacks->cold_count; i < stacks->free_count; i++)
-		wf_fiber_done(&stack_of(stacks, *free_at(stacks, i))->fiber);
+	for (struct wf_list *at = stacks->warm.next; at && at != &stacks->warm; at = at->next)
+		wf_fiber_done(&wf_container(at, struct wf_stack, free)->fiber);
 	for (uint32_t i = 0; i < stacks->slab_count; i++) {
 		/* Unmapping a whole mapping cannot fail. */
 		(void)munmap(stacks->slabs[i]->base, WF_SLAB_SLOTS * stacks->slot_bytes);
@@ -90,20 +99,10 @@ static int grow_table(struct wf_stacks *stacks)
 	return 0;
 }
 
-/* The new slots are cold, so they go to the front of the array, the lowest to be taken first. */
-static void add_free(struct wf_stacks *stacks, uint32_t first)
-{
-	for (uint32_t i = stacks->free_count; i-- > 0;)
-		*free_at(stacks, i + WF_SLAB_SLOTS) = *free_at(stacks, i);
-	for (uint32_t i = 0; i < WF_SLAB_SLOTS; i++)
-		*free_at(stacks, i) = first + WF_SLAB_SLOTS - 1 - i;
-	stacks->free_count += WF_SLAB_SLOTS;
-	stacks->cold_count += WF_SLAB_SLOTS;
-}
-
 static int add_slab(struct wf_stacks *stacks)
 {
 	size_t bytes = WF_SLAB_SLOTS * stacks->slot_bytes;
+	uint32_t first = stacks->slab_count * WF_SLAB_SLOTS;
 	struct wf_slab *slab;
 
 	if (stacks->slab_count == stacks->slab_capacity && grow_table(stacks) < 0)
@@ -122,13 +121,14 @@ static int add_slab(struct wf_stacks *stacks)
 	 * this, and may. */
 	(void)madvise(slab->base, bytes, MADV_NOHUGEPAGE);
 	stacks->slabs[stacks->slab_count++] = slab;
-	add_free(stacks, (stacks->slab_count - 1) * WF_SLAB_SLOTS);
+	for (uint32_t i = WF_SLAB_SLOTS; i-- > 0;) /* the lowest is to be taken first */
+		*cold_at(stacks, stacks->cold_count++) = first + i;
 	return 0;
 }
 
 int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
 {
-	while (wf_unlikely(stacks->free_count + (stacks->hottest != NULL) < count))
+	while (wf_unlikely(stacks->warm_count + stacks->cold_count < count))
 		if (add_slab(stacks) < 0)
 			return -ENOMEM;
 	return 0;
@@ -138,12 +138,12 @@ int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
 static bool install_guard(struct wf_stacks *stacks, char *slot)
 {
 	if (stacks->guard == WEFT_GUARD_LIGHT) {
-		if (madvise(slot, PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
+		if (madvise(slot, WF_PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
 			return true;
 		stacks->guard = WEFT_GUARD_MPROTECT; /* locked memory, for one */
 	}
 	if (stacks->guard == WEFT_GUARD_MPROTECT) {
-		if (stacks->guard_budget > 0 && mprotect(slot, PAGE_BYTES, PROT_NONE) == 0) {
+		if (stacks->guard_budget > 0 && mprotect(slot, WF_PAGE_BYTES, PROT_NONE) == 0) {
 			stacks->guard_budget--;
 			return true;
 		}
@@ -163,52 +163,42 @@ static bool is_guarded(struct wf_stacks *stacks, uint32_t number)
 }
 
 /* The first use of a stack, or of one whose memory was given back. */
-static void warm_up(struct wf_stacks *stacks, struct wf_stack *stack, uint32_t number)
+static struct wf_stack *warm_up(struct wf_stacks *stacks, uint32_t number)
 {
+	struct wf_stack *stack = stack_of(stacks, number);
+
+	wf_list_init(&stack->free);
 	stack->number = number;
 	stack->guarded = is_guarded(stacks, number);
-	stack->low = slot_of(stacks, number) + PAGE_BYTES;
+	stack->low = slot_of(stacks, number) + WF_PAGE_BYTES;
 	wf_fiber_init(&stack->fiber, stack->low, (size_t)((char *)stack - stack->low));
 	wf_context_init(&stack->context, stack, stacks->entry, stack);
-}
-
-struct wf_stack *wf_stacks_pop(struct wf_stacks *stacks)
-{
-	uint32_t number;
-	struct wf_stack *stack;
-
-	wf_assert(stacks->free_count > 0);
-	number = *free_at(stacks, --stacks->free_count);
-	stack = stack_of(stacks, number);
-	if (wf_unlikely(stacks->free_count < stacks->cold_count)) {
-		stacks->cold_count = stacks->free_count;
-		warm_up(stacks, stack, number);
-	}
-	if (wf_stacks_warm(stacks) < stacks->unused_count)
-		stacks->unused_count = wf_stacks_warm(stacks);
 	return stack;
 }
 
-void wf_stacks_push(struct wf_stacks *stacks, const struct wf_stack *stack)
+struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
 {
-	*free_at(stacks, stacks->free_count++) = stack->number;
+	struct wf_list *first = stacks->warm.next;
+
+	if (wf_unlikely(stacks->warm_count == 0)) {
+		wf_assert(stacks->cold_count > 0);
+		return warm_up(stacks, *cold_at(stacks, --stacks->cold_count));
+	}
+	wf_list_remove(first);
+	if (--stacks->warm_count < stacks->unused_count)
+		stacks->unused_count = stacks->warm_count;
+	return wf_container(first, struct wf_stack, free);
 }
 
-static void cool_down(struct wf_stacks *stacks)
+void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack)
 {
-	uint32_t number = *free_at(stacks, stacks->cold_count++);
-	struct wf_stack *stack = stack_of(stacks, number);
-
-	wf_fiber_done(&stack->fiber);
-	/* Guard pages of either kind survive this. It fails for locked memory, which then stays. */
-	(void)madvise(slot_of(stacks, number) + PAGE_BYTES, stacks->slot_bytes - PAGE_BYTES,
-		      MADV_DONTNEED);
+	wf_list_push_front(&stacks->warm, &stack->free);
+	stacks->warm_count++;
 }
 
 uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most)
 {
-	uint32_t warm = wf_stacks_warm(stacks);
-	uint32_t count = warm > keep ? warm - keep : 0;
+	uint32_t count = stacks->warm_count > keep ? stacks->warm_count - keep : 0;
 
 	count = count < stacks->unused_count ? count : stacks->unused_count;
 	count = count < most ? count : most;
@@ -216,7 +206,7 @@ uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most)
 		cool_down(stacks);
 	stacks->unused_count -= count;
 	if (count == 0)
-		stacks->unused_count = wf_stacks_warm(stacks);
+		stacks->unused_count = stacks->warm_count;
 	return count;
 }
 
@@ -229,8 +219,8 @@ bool wf_stack_is_intact(const struct wf_stack *stack)
 
 bool wf_stack_overflowed(const struct wf_stack *stack, const void *address)
 {
-	uintptr_t guard = (uintptr_t)stack->low - PAGE_BYTES;
+	uintptr_t guard = (uintptr_t)stack->low - WF_PAGE_BYTES;
 	uintptr_t at = (uintptr_t)address;
 
-	return at >= guard && at < guard + PAGE_BYTES;
+	return at >= guard && at < guard + WF_PAGE_BYTES;
 }

@@ -19,14 +19,15 @@
  * A stack is a coroutine that runs tasks, one after another (core/worker.c). While it has none it
  * lies in the pool, suspended in its loop, and giving it a task is an ordinary switch.
  *
- * Free stacks are numbers in one array: those that own no memory first, then the touched ones, the
- * coldest first. They are taken from the end; trimming works at the boundary. The very hottest one
- * is not in the array but at hand.
+ * Free stacks are warm or cold. Warm ones own memory and lie in a list, the one used last in front:
+ * that is the one to take. Cold ones own none, so nothing can be stored in them; they are numbers in
+ * a stack, whose storage is spread over the slabs. Trimming makes the last of the list cold.
  */
 #pragma once
 
 #include "arch/fiber.h"
 #include "arch/switch.h"
+#include "base/list.h"
 #include "base/memory.h"
 
 #include <stdbool.h>
@@ -35,6 +36,7 @@
 #include <weft/run.h>
 
 struct wf_stack {
+	struct wf_list free;	   /* among the warm ones */
 	struct wf_context context; /* while it is in the pool */
 	struct wf_fiber fiber;
 	char *low; /* the lowest usable byte */
@@ -42,12 +44,17 @@ struct wf_stack {
 	bool guarded; /* by a page, not by the canary only */
 };
 
-enum { WF_SLAB_SLOTS = 256 };
+enum { WF_SLAB_SLOTS = 256, WF_PAGE_BYTES = 4096 };
+
+/* Newer than the C library's headers. */
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
 
 struct wf_slab {
 	char *base;
 	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard page is in place */
-	uint32_t free[WF_SLAB_SLOTS];	      /* this slab's part of the array of free stacks */
+	uint32_t cold[WF_SLAB_SLOTS];	      /* this slab's part of the stack of numbers */
 };
 
 struct wf_stacks {
@@ -55,11 +62,11 @@ struct wf_stacks {
 	void (*entry)(void *stack); /* what a stack that was never used starts with */
 	size_t slot_bytes;	    /* a stack with its guard */
 	enum weft_guard guard;
-	uint32_t guard_budget;	  /* mprotect guards still allowed */
-	struct wf_stack *hottest; /* the stack given back last, if it has not been taken again */
-	uint32_t free_count;	  /* without the hottest */
-	uint32_t cold_count;	  /* the first of them own no memory */
-	uint32_t unused_count;	  /* warm ones that were not taken in this period */
+	uint32_t guard_budget; /* mprotect guards still allowed */
+	struct wf_list warm;
+	uint32_t warm_count;
+	uint32_t unused_count; /* warm ones that were not taken in this period */
+	uint32_t cold_count;
 	uint32_t slab_count, slab_capacity;
 	struct wf_slab **slabs;
 };
@@ -81,37 +88,16 @@ void wf_stacks_done(struct wf_stacks *stacks);
 /* Makes sure that `count` stacks are free, so that as many calls of wf_stacks_take succeed. -ENOMEM. */
 int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count);
 
-/* The parts of take and give that work on the array. */
-struct wf_stack *wf_stacks_pop(struct wf_stacks *stacks);
-void wf_stacks_push(struct wf_stacks *stacks, const struct wf_stack *stack);
-
-/* Takes the hottest free stack; there must be one. */
-static inline struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
-{
-	struct wf_stack *stack = stacks->hottest;
-
-	stacks->hottest = NULL;
-	return stack ? stack : wf_stacks_pop(stacks);
-}
+/* Takes the warmest free stack; there must be one. */
+struct wf_stack *wf_stacks_take(struct wf_stacks *stacks);
 
 /* Gives a stack back; the caller may still be running on it, until it switches. */
-static inline void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack)
-{
-	if (stacks->hottest)
-		wf_stacks_push(stacks, stacks->hottest);
-	stacks->hottest = stack;
-}
+void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack);
 
 /* Gives the memory of free stacks back to the kernel, the coldest first, and returns of how many: at
  * most `most`, only of those that were not used in the present period, and `keep` stay warm. A call
  * that finds none to give begins a new period. */
 uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most);
-
-/* Free stacks that own memory, besides the hottest. */
-static inline uint32_t wf_stacks_warm(const struct wf_stacks *stacks)
-{
-	return stacks->free_count - stacks->cold_count;
-}
 
 /* Whether the canary of a stack is untouched. */
 bool wf_stack_is_intact(const struct wf_stack *stack);

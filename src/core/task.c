@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The birth and the end of tasks, and what a task can ask about itself. */
 #include "core/task.h"
 
 #include "base/assert.h"
@@ -128,15 +129,20 @@ int weft_spawn_copy_at(struct weft_scope *scope, weft_function *function, const 
 	return 0;
 }
 
+void wf_task_assert_closed(const struct wf_task *task)
+{
+	if (wf_likely(task->scope == task->home))
+		return;
+	wf_panic("task \"%s\" (spawned at %s) returned with the scope opened at %s still open; "
+		 "close it first",
+		 task->name, task->site, task->scope->site);
+}
+
 void wf_task_end(struct wf_task *task, int result)
 {
 	struct weft_worker *worker = task->worker;
 
-	if (wf_unlikely(task->scope != task->home))
-		wf_panic(
-			"task \"%s\" (spawned at %s) returned with the scope opened at %s still open; "
-			"close it first",
-			task->name, task->site, task->scope->site);
+	wf_task_assert_closed(task);
 	if (wf_unlikely(!wf_stack_is_intact(task->stack)))
 		wf_panic("task \"%s\" (spawned at %s) has overflowed its stack; give it more by "
 			 "weft_options.stack_bytes",
@@ -169,6 +175,7 @@ void weft_task_priority_set(enum weft_priority priority)
 {
 	struct wf_task *task = wf_task_self();
 
+	wf_assert(priority == WEFT_PRIORITY_NORMAL || priority == WEFT_PRIORITY_LOW);
 	if (task)
 		task->priority = (uint8_t)priority;
 }

@@ -47,6 +47,9 @@ _Static_assert(sizeof(struct wf_task) / WF_CACHE_LINE == 2, "two cache lines");
 /* Control blocks come from chunks that live as long as the worker. */
 struct wf_task_chunk;
 
+/* Ends the program if the task has a scope open, though its function has returned. */
+void wf_task_assert_closed(const struct wf_task *task);
+
 /* Ends a task that returned `result`: checks its stack and its scopes, tells its scope, and frees
  * the block. Called on its own stack. */
 void wf_task_end(struct wf_task *task, int result);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The timer wheel; core/timer.h tells how it works. */
 #include "core/timer.h"
 
 #include "base/assert.h"
@@ -7,16 +8,6 @@
 #include <stddef.h>
 
 enum { SLOTS = 1 << WF_TIMER_SLOT_BITS, SLOT_MASK = SLOTS - 1 };
-
-/* Head and timer begin with the same two links; only those of a head are ever used. */
-_Static_assert(offsetof(struct wf_timer_slot, next) == offsetof(struct weft_timer_, next) &&
-		       offsetof(struct wf_timer_slot, prev) == offsetof(struct weft_timer_, prev),
-	       "a slot head must look like a timer");
-
-static struct weft_timer_ *head_of(struct wf_timer_slot *slot)
-{
-	return (struct weft_timer_ *)(void *)slot;
-}
 
 static uint64_t tick_up(weft_time when)
 {
@@ -31,9 +22,9 @@ void wf_timers_init(struct wf_timers *timers, weft_time now)
 	for (int level = 0; level < WF_TIMER_LEVELS; level++) {
 		timers->occupied[level] = 0;
 		for (int i = 0; i < SLOTS; i++) {
-			struct wf_timer_slot *slot = &timers->slots[level][i];
+			struct weft_link_ *slot = &timers->slots[level][i];
 
-			slot->next = slot->prev = head_of(slot);
+			slot->next = slot->prev = slot;
 		}
 	}
 }
@@ -41,8 +32,7 @@ void wf_timers_init(struct wf_timers *timers, weft_time now)
 void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer)
 {
 	uint64_t tick = tick_up(timer->when);
-	struct weft_timer_ *last;
-	struct wf_timer_slot *slot;
+	struct weft_link_ *slot, *last;
 	int level, index;
 
 	wf_assert_slow(!wf_timer_is_armed(timer));
@@ -54,10 +44,10 @@ void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer)
 	 * reading one of them back soon would then wait for the store to reach the cache. */
 	slot = &timers->slots[level][index];
 	last = slot->prev;
-	timer->next = head_of(slot);
-	last->next = timer;
-	timer->prev = last;
-	slot->prev = timer;
+	timer->link.next = slot;
+	last->next = &timer->link;
+	timer->link.prev = last;
+	slot->prev = &timer->link;
 	timers->occupied[level] |= 1ull << index;
 }
 
@@ -69,9 +59,9 @@ static bool first_slot(struct wf_timers *timers, int *ret_level, int *ret_index,
 		while (timers->occupied[level]) {
 			int shift = level * WF_TIMER_SLOT_BITS;
 			int index = __builtin_ctzll(timers->occupied[level]);
-			struct wf_timer_slot *slot = &timers->slots[level][index];
+			struct weft_link_ *slot = &timers->slots[level][index];
 
-			if (slot->next == head_of(slot)) {
+			if (slot->next == slot) {
 				timers->occupied[level] &= ~(1ull << index);
 				continue;
 			}
@@ -100,14 +90,14 @@ weft_time wf_timers_next(struct wf_timers *timers)
 }
 
 /* Takes the timers of a slot one by one, so that what a fired one arms or disarms is seen. */
-static void empty_slot(struct wf_timers *timers, int level, struct wf_timer_slot *slot)
+static void empty_slot(struct wf_timers *timers, int level, struct weft_link_ *slot)
 {
-	struct wf_timer_slot due = *slot;
+	struct weft_link_ due = *slot;
 
-	due.next->prev = due.prev->next = head_of(&due);
-	slot->next = slot->prev = head_of(slot);
-	while (due.next != head_of(&due)) {
-		struct weft_timer_ *timer = due.next;
+	due.next->prev = due.prev->next = &due;
+	slot->next = slot->prev = slot;
+	while (due.next != &due) {
+		struct weft_timer_ *timer = wf_container(due.next, struct weft_timer_, link);
 
 		wf_timer_disarm(timer);
 		if (level == 0)

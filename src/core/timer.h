@@ -27,15 +27,10 @@
 
 enum { WF_TIMER_TICK_BITS = 14, WF_TIMER_SLOT_BITS = 6, WF_TIMER_LEVELS = 9 };
 
-/* The head of a ring of timers; it has the links of a timer and nothing else. */
-struct wf_timer_slot {
-	struct weft_timer_ *next, *prev;
-};
-
 struct wf_timers {
 	uint64_t tick; /* the present */
 	uint64_t occupied[WF_TIMER_LEVELS];
-	struct wf_timer_slot slots[WF_TIMER_LEVELS][1 << WF_TIMER_SLOT_BITS];
+	struct weft_link_ slots[WF_TIMER_LEVELS][1 << WF_TIMER_SLOT_BITS]; /* heads of rings */
 };
 
 /* An empty wheel at the given time. */
@@ -46,7 +41,7 @@ void wf_timers_arm(struct wf_timers *timers, struct weft_timer_ *timer);
 
 static inline bool wf_timer_is_armed(const struct weft_timer_ *timer)
 {
-	return timer->next != NULL;
+	return timer->link.next != NULL;
 }
 
 /* Disarms a timer if it is armed; a zeroed timer is not. */
@@ -54,9 +49,9 @@ static inline void wf_timer_disarm(struct weft_timer_ *timer)
 {
 	if (!wf_timer_is_armed(timer))
 		return;
-	timer->next->prev = timer->prev;
-	timer->prev->next = timer->next;
-	timer->next = NULL;
+	timer->link.next->prev = timer->link.prev;
+	timer->link.prev->next = timer->link.next;
+	timer->link.next = NULL;
 }
 
 /* A time by which wf_timers_advance must be called, not after the first timer is due;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Waiting, and what every checkpoint does first; core/wait.h tells how it works. */
 #include "core/wait.h"
 
 #include "base/assert.h"
@@ -62,10 +63,12 @@ int wf_checkpoint_slow(struct wf_task *task)
 
 int wf_checkpoint_soft(struct wf_task *task)
 {
+	uint32_t refusals = task->refusals;
 	int r = wf_checkpoint(task);
 
 	if (r < 0 || !task->scope->stopping)
 		return r;
+	task->refusals = refusals; /* it was not granted */
 	wf_worker_ready(task->worker, task);
 	(void)wf_worker_suspend(task->worker);
 	wf_task_refused(task, WEFT_ESTOPPING);

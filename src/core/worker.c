@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The scheduler: the loop, the run queue, and the one place where stacks are switched. */
 #include "core/worker.h"
 
 #include "base/assert.h"
@@ -144,14 +145,14 @@ static void trim(struct weft_timer_ *timer)
 	struct weft_worker *worker = wf_container(timer, struct weft_worker, trim_timer);
 	uint32_t count = wf_stacks_trim(&worker->stacks, WF_WARM_STACKS, WF_TRIM_MOST);
 
-	if (wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS)
+	if (worker->stacks.warm_count > WF_WARM_STACKS)
 		arm_trim(worker, count > 0 ? 10 * WEFT_MILLISECOND : WEFT_SECOND);
 }
 
 static void give_back(struct weft_worker *worker, struct wf_stack *stack)
 {
 	wf_stacks_give(&worker->stacks, stack);
-	if (wf_unlikely(wf_stacks_warm(&worker->stacks) > WF_WARM_STACKS) &&
+	if (wf_unlikely(worker->stacks.warm_count > WF_WARM_STACKS) &&
 	    !wf_timer_is_armed(&worker->trim_timer))
 		arm_trim(worker, WEFT_SECOND);
 }
@@ -217,6 +218,7 @@ static int run_root(void *arg)
 	struct weft_worker *worker = arg;
 
 	worker->result = worker->function(worker->arg);
+	wf_task_assert_closed(worker->current); /* before the tree is walked: that frame is gone */
 	weft_scope_cancel(&worker->root);
 	return 0;
 }
@@ -265,9 +267,8 @@ int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_fun
 	}
 	while (worker->root.live > 0)
 		run_turn(worker);
-	/* Whatever was accepted runs, also what the last calls post themselves. */
-	while (atomic_load(&worker->posts))
-		wf_posts_run(worker);
+	wf_posts_end(
+		worker); /* whatever was accepted runs, also what the last calls post themselves */
 	wf_worker = NULL;
 	return worker->result;
 }

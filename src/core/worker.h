@@ -82,7 +82,8 @@ struct weft_worker {
 	/* Calls posted by any thread, newest first. */
 	_Atomic(struct wf_post *) posts;
 	atomic_uint post_count;
-	atomic_bool woken; /* a wake is on its way */
+	atomic_uint posting; /* threads that are inside weft_post */
+	atomic_bool woken;   /* a wake is on its way */
 	uint32_t posts_max;
 
 	struct weft_timer_ trim_timer;
@@ -126,8 +127,9 @@ static inline void wf_worker_ready(struct weft_worker *worker, struct wf_task *t
 /* Runs other tasks until the current one has been made ready and its turn has come. Returns 0. */
 int wf_worker_suspend(struct weft_worker *worker);
 
-/* Runs the calls that were posted (core/post.c). */
+/* Runs the calls that were posted (core/post.c); the second, until no thread is posting. */
 void wf_posts_run(struct weft_worker *worker);
+void wf_posts_end(struct weft_worker *worker);
 
 /* What follows is what every checkpoint does before its own work. */
 

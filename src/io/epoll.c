@@ -69,7 +69,7 @@ static int64_t try_receive(struct wf_op *op)
 		return -errno;
 	/* A stream that gave less than it was asked for is empty; the next attempt would block,
 	 * unless the end has come too. */
-	file->drained = (size_t)n < op->u.receive.bytes;
+	file->drained = (size_t)n < op->u.receive.bytes && !file->has_marks;
 	if (file->drained && n > 0 && !file->hung_up)
 		file->readable = false;
 	return n;
@@ -218,7 +218,8 @@ static int make_room(struct engine *engine, int fd)
 /* Has epoll watch the file for at least these events. */
 static int watch(struct engine *engine, struct wf_file *file, uint32_t events)
 {
-	struct epoll_event event = { .events = file->watched | events | EPOLLRDHUP | EPOLLET };
+	struct epoll_event event = { .events = file->watched | events | EPOLLRDHUP | EPOLLPRI |
+					       EPOLLET };
 	int command = file->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	int r;
 
@@ -301,7 +302,9 @@ static void handle(struct engine *engine, const struct epoll_event *event)
 		return;
 	if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		file->hung_up = true;
-	if (event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+	if (event->events & EPOLLPRI)
+		file->has_marks = true;
+	if (event->events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		file->readable = true;
 		if (file->reader)
 			retry(file->reader);

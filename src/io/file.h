@@ -8,7 +8,9 @@
  * The hints tell what the next attempt would find. `readable` is cleared when an attempt would
  * block, and when a receive came up short, which on an edge-triggered stream means the same; a
  * hang-up sets it for good, for then the end of the input may be what comes next. `drained` is
- * the stronger claim of the last receive: it took all there was.
+ * the stronger claim of the last receive: it took all there was. Neither is concluded where a receive
+ * may stop short of more: at descriptors that travel with the bytes of a Unix socket, and at urgent
+ * data (`has_marks`).
  *
  * The object around it is held by its owner and by each call that is at it: another task may close
  * the object while a call is suspended. Whoever lets go of it last releases it.
@@ -18,8 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct weft_worker;
 struct wf_op;
-struct wf_poller;
 
 struct wf_file {
 	int fd; /* -1 when closed */
@@ -29,7 +31,9 @@ struct wf_file {
 	uint32_t generation;
 	bool readable, writable; /* an attempt may succeed */
 	bool hung_up;
+	bool has_marks;
 	bool drained;
+	struct weft_worker *worker;    /* the only one whose tasks may use it */
 	struct wf_op *reader, *writer; /* pending operations */
 	uint32_t read_turn;	       /* of the worker, when the last reading operation returned */
 	uint32_t holds;
@@ -37,10 +41,16 @@ struct wf_file {
 };
 
 /* Starts with a new descriptor, on which everything may be tried, and held by its owner. */
-static inline void wf_file_init(struct wf_file *file, int fd, void (*release)(struct wf_file *file))
+static inline void wf_file_init(struct wf_file *file, struct weft_worker *worker, int fd,
+				void (*release)(struct wf_file *file))
 {
 	*file = (struct wf_file){
-		.fd = fd, .readable = true, .writable = true, .holds = 1, .release = release
+		.fd = fd,
+		.readable = true,
+		.writable = true,
+		.worker = worker,
+		.holds = 1,
+		.release = release,
 	};
 }
 
@@ -59,5 +69,5 @@ static inline void wf_file_drop(struct wf_file *file)
 bool wf_file_has_input(const struct wf_file *file);
 
 /* Ends the pending operations with WEFT_ECLOSED and closes the descriptor, at the latest when the
- * last of them has settled. Never suspends; harmless when closed already. */
-void wf_file_close(struct wf_file *file, struct wf_poller *poller);
+ * last of them has settled. Never suspends; harmless when closed already. Only on its worker. */
+void wf_file_close(struct wf_file *file);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* Running operations, and closing what they are at; io/op.h tells the kinds. */
 #include "io/op.h"
 
+#include "base/assert.h"
 #include "core/poller.h"
 #include "core/worker.h"
 
@@ -51,7 +53,7 @@ int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reas
 	struct wf_file *file = op->file;
 	int64_t result;
 
-	if (wf_unlikely(!task))
+	if (wf_unlikely(!task || task->worker != file->worker))
 		return -EPERM;
 	wf_file_hold(file);
 	result = perform(op, task, object, reason);
@@ -77,8 +79,11 @@ bool wf_file_has_input(const struct wf_file *file)
 	return recv(file->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-void wf_file_close(struct wf_file *file, struct wf_poller *poller)
+void wf_file_close(struct wf_file *file)
 {
+	struct wf_poller *poller = file->worker->poller;
+
+	wf_assert(file->worker == wf_worker);
 	if (file->fd < 0)
 		return;
 	end(file->reader, poller);

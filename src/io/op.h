@@ -54,5 +54,5 @@ static inline bool wf_op_reads(const struct wf_op *op)
 
 /* Runs an operation whose file, kind and arguments are set, as a checkpoint of the calling task,
  * which waits for `object`. Returns its result; or the code of a stop; -EBUSY if another one of its
- * direction is pending; WEFT_ECLOSED if the descriptor is closed; -EPERM outside a task. */
+ * direction is pending; WEFT_ECLOSED if the descriptor is closed; -EPERM outside a task, and in one of another worker. */
 int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason);

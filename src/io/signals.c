@@ -12,7 +12,6 @@
 
 struct weft_signals {
 	struct wf_file file;
-	struct weft_worker *worker;
 	sigset_t before; /* those of the set that the thread had blocked already stay so */
 	sigset_t set;
 };
@@ -21,7 +20,7 @@ static void release(struct wf_file *file)
 {
 	struct weft_signals *signals = wf_container(file, struct weft_signals, file);
 
-	wf_memory_free(&signals->worker->memory, signals, sizeof *signals);
+	wf_memory_free(&file->worker->memory, signals, sizeof *signals);
 }
 
 static int read_numbers(const int *numbers, sigset_t *set)
@@ -44,7 +43,6 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 	signals = wf_memory_new(&worker->memory, sizeof *signals);
 	if (!signals)
 		return -ENOMEM;
-	signals->worker = worker;
 	r = read_numbers(numbers, &signals->set);
 	if (r < 0)
 		goto free_signals;
@@ -53,7 +51,7 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 		r = -errno;
 		goto free_signals;
 	}
-	wf_file_init(&signals->file, fd, release);
+	wf_file_init(&signals->file, worker, fd, release);
 	/* Fails only for a bad `how`. */
 	(void)pthread_sigmask(SIG_BLOCK, &signals->set, &signals->before);
 	*ret_signals = signals;
@@ -86,7 +84,7 @@ void weft_signals_close(struct weft_signals *signals)
 	/* What has come was meant for this set; it must not strike when the mask is restored. */
 	while (read(signals->file.fd, &info, sizeof info) > 0)
 		continue;
-	wf_file_close(&signals->file, signals->worker->poller);
+	wf_file_close(&signals->file);
 	sigemptyset(&mine);
 	for (int i = 1; i < NSIG; i++)
 		if (sigismember(&signals->set, i) == 1 && sigismember(&signals->before, i) == 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reading, writing and ending stream connections. */
 #include "net/conn.h"
 
 #include "io/op.h"
@@ -14,17 +15,17 @@ static void release(struct wf_file *file)
 {
 	struct weft_conn *conn = wf_container(file, struct weft_conn, file);
 
-	wf_memory_free(&conn->worker->memory, conn, sizeof *conn);
+	wf_memory_free(&file->worker->memory, conn, sizeof *conn);
 }
 
-int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn)
+int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn)
 {
 	struct weft_conn *conn = wf_memory_new(&worker->memory, sizeof *conn);
 
 	if (!conn)
 		return -ENOMEM;
-	wf_file_init(&conn->file, fd, release);
-	conn->worker = worker;
+	wf_file_init(&conn->file, worker, fd, release);
+	conn->file.has_marks = family == AF_UNIX;
 	conn->server = NULL;
 	conn->is_writing = false;
 	*ret_conn = conn;
@@ -34,8 +35,8 @@ int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn)
 int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 {
 	struct weft_worker *worker = wf_worker;
-	int type, flags;
-	socklen_t length = sizeof type;
+	int type, family, flags;
+	socklen_t length = sizeof(int);
 
 	if (!worker)
 		return -EPERM;
@@ -43,10 +44,12 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 		return -errno;
 	if (type != SOCK_STREAM)
 		return -EPROTOTYPE;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
+		return -errno;
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
-	return wf_conn_new(worker, fd, ret_conn);
+	return wf_conn_new(worker, fd, family, ret_conn);
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
@@ -55,6 +58,8 @@ ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
 {
 	struct wf_op op = { .file = &conn->file, .kind = WF_OP_RECEIVE };
 
+	if (bytes == 0)
+		return -EINVAL;
 	op.u.receive.buffer = buffer;
 	op.u.receive.bytes = bytes;
 	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
@@ -85,27 +90,36 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+/* The connection is one writer's until all is sent, also between two operations. */
+static int64_t send_in_turns(struct weft_conn *conn, struct wf_op *op)
+{
+	int64_t r;
+
+	conn->is_writing = true;
+	do
+		r = wf_op_run(op, conn, WF_WAIT_WRITE);
+	while (r > 0 && (r = weft_yield()) == 0);
+	conn->is_writing = false;
+	return r;
+}
+
 static int send_all(struct weft_conn *conn, const struct iovec *vector, int count, int flags,
 		    size_t *ret_done)
 {
 	struct wf_op op = { .file = &conn->file, .kind = WF_OP_SEND, .flags = flags };
-	int64_t r = wf_task_self() ? 0 : -EPERM;
+	struct wf_task *task = wf_task_self();
+	int64_t r = task ? 0 : -EPERM;
 
-	if (ret_done)
-		*ret_done = 0;
-	if (r == 0 && conn->is_writing)
-		r = -EBUSY;
-	if (r < 0)
-		return (int)r;
 	op.u.send.vector = vector;
 	op.u.send.count = count;
-	conn->is_writing = true;
-	wf_file_hold(&conn->file);
-	do
-		r = wf_op_run(&op, conn, WF_WAIT_WRITE);
-	while (r > 0 && (r = weft_yield()) == 0);
-	conn->is_writing = false;
-	wf_file_drop(&conn->file);
+	if (task) {
+		wf_file_hold(&conn->file);
+		if (conn->is_writing)
+			r = wf_checkpoint(task);
+		if (r == 0)
+			r = conn->is_writing ? -EBUSY : send_in_turns(conn, &op);
+		wf_file_drop(&conn->file);
+	}
 	if (ret_done)
 		*ret_done = op.done;
 	return (int)r;
@@ -152,7 +166,7 @@ static bool is_all_read(const struct weft_conn *conn)
 {
 	const struct wf_file *file = &conn->file;
 
-	return (file->drained && file->read_turn == (uint32_t)conn->worker->turns) ||
+	return (file->drained && file->read_turn == (uint32_t)file->worker->turns) ||
 	       !wf_file_has_input(file);
 }
 
@@ -173,7 +187,7 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 	if (r == 0 && !is_all_read(conn)) /* sending may have taken a while */
 		drain(conn);
 	if (r != -EBUSY)
-		wf_file_close(&conn->file, conn->worker->poller);
+		wf_file_close(&conn->file);
 	wf_file_drop(&conn->file);
 	return r;
 }
@@ -182,7 +196,7 @@ void weft_close(struct weft_conn *conn)
 {
 	if (!conn)
 		return;
-	wf_file_close(&conn->file, conn->worker->poller);
+	wf_file_close(&conn->file);
 	wf_file_drop(&conn->file);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream connection: a descriptor and the worker it belongs to. */
+/* A stream connection: a descriptor, and what the calls at it must know of each other. */
 #pragma once
 
 #include "core/worker.h"
@@ -9,10 +9,10 @@
 
 struct weft_conn {
 	struct wf_file file;
-	struct weft_worker *worker;
 	void *server;	 /* what serves it (net/serve.c), if anything does */
 	bool is_writing; /* a task is sending, and may be between two operations */
 };
 
-/* Makes a connection of a non-blocking stream socket and owns it. -ENOMEM: the caller keeps it. */
-int wf_conn_new(struct weft_worker *worker, int fd, struct weft_conn **ret_conn);
+/* Makes a connection of a non-blocking stream socket of that family and owns it; -1 for one that is
+ * filled in later. -ENOMEM: the caller keeps it. */
+int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn);

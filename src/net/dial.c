@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Connecting. */
 #include "io/op.h"
 #include "net/address.h"
 #include "net/conn.h"
@@ -34,7 +35,7 @@ int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 	if (fd < 0)
 		return -errno;
 	set_no_delay(fd, family);
-	r = wf_conn_new(wf_worker, fd, &conn);
+	r = wf_conn_new(wf_worker, fd, family, &conn);
 	if (r < 0) {
 		(void)close(fd); /* nothing was sent */
 		return r;

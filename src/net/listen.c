@@ -19,7 +19,6 @@ enum { BACKLOG_DEFAULT = 4096 };
 
 struct weft_listener {
 	struct wf_file file;
-	struct weft_worker *worker;
 	struct weft_address address;
 	dev_t device; /* of the socket file, with its inode: only our own is removed */
 	ino_t inode;
@@ -31,7 +30,7 @@ static void release(struct wf_file *file)
 {
 	struct weft_listener *listener = wf_container(file, struct weft_listener, file);
 
-	wf_memory_free(&listener->worker->memory, listener, sizeof *listener);
+	wf_memory_free(&file->worker->memory, listener, sizeof *listener);
 }
 
 static int set_option(int fd, int level, int name, int value)
@@ -145,14 +144,13 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
 	listener = wf_memory_new(&worker->memory, sizeof *listener);
 	if (!listener)
 		return -ENOMEM;
-	listener->worker = worker;
 	r = weft_address_parse(address, &listener->address, NULL);
 	if (r < 0)
 		goto free_listener;
 	fd = r = open_socket(&listener->address, options ? options : &default_options);
 	if (r < 0)
 		goto free_listener;
-	wf_file_init(&listener->file, fd, release);
+	wf_file_init(&listener->file, worker, fd, release);
 	remember_file(listener);
 	*ret_listener = listener;
 	return 0;
@@ -172,7 +170,7 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 	if (!wf_task_self())
 		return -EPERM;
 	/* First, so that without memory the connection stays in the backlog. */
-	r = wf_conn_new(wf_worker, -1, &conn);
+	r = wf_conn_new(wf_worker, -1, wf_address_family(&listener->address), &conn);
 	if (r < 0)
 		return r;
 	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
@@ -194,7 +192,7 @@ void weft_listener_close(struct weft_listener *listener)
 {
 	if (!listener)
 		return;
-	wf_file_close(&listener->file, listener->worker->poller);
+	wf_file_close(&listener->file);
 	remove_file(listener);
 	wf_file_drop(&listener->file);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+/* Trying out guards; the pool of stacks (core/stack.h) puts them in place. */
 #include "runtime/guard.h"
 
+#include "core/stack.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE_BYTES = 4096, MAPPINGS_DEFAULT = 65530, MAPPINGS_PER_GUARD = 2 };
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
+enum { MAPPINGS_DEFAULT = 65530, MAPPINGS_PER_GUARD = 2 };
 
 /* Whether the kernel itself faults on the page: an emulator may accept the advice and do nothing. */
 static bool is_guarded(const void *page)
@@ -21,7 +21,7 @@ static bool is_guarded(const void *page)
 	int ends[2];
 	bool faults;
 
-	if (pipe(ends) < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
 	faults = write(ends[1], page, 1) < 0 && errno == EFAULT;
 	(void)close(ends[0]); /* nothing was written that matters */
@@ -31,14 +31,14 @@ static bool is_guarded(const void *page)
 
 static bool light_guards_work(void)
 {
-	void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+	void *page = mmap(NULL, WF_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	bool work;
 
 	if (page == MAP_FAILED)
 		return false;
-	work = madvise(page, PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && is_guarded(page);
-	(void)munmap(page, PAGE_BYTES); /* a whole mapping: cannot fail */
+	work = madvise(page, WF_PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && is_guarded(page);
+	(void)munmap(page, WF_PAGE_BYTES); /* a whole mapping: cannot fail */
 	return work;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The handler that names the task whose stack overflowed. */
 #include "runtime/overflow.h"
 
 #include "base/assert.h"
@@ -59,8 +60,13 @@ static void install_handler(void)
 static void remove_handler(void)
 {
 	pthread_mutex_lock(&process.lock);
-	if (--process.users == 0)
-		(void)sigaction(SIGSEGV, &process.before, NULL); /* cannot fail */
+	if (--process.users == 0) {
+		struct sigaction now;
+
+		(void)sigaction(SIGSEGV, NULL, &now); /* only asks */
+		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault)
+			(void)sigaction(SIGSEGV, &process.before, NULL); /* cannot fail */
+	}
 	pthread_mutex_unlock(&process.lock);
 }
 

@@ -421,7 +421,7 @@ WF_TASK_TEST(leave_cancels_and_joins)
 
 static void return_early(int *result, bool close)
 {
-	struct weft_scope scope WEFT_SCOPE_AUTO;
+	WEFT_SCOPE_AUTO(scope);
 
 	weft_scope_open(&scope);
 	spawn(&scope, sleep_for_ever, result);

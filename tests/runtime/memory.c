@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <weft/event.h>
+#include <weft/net.h>
 #include <weft/run.h>
+#include <weft/signals.h>
 
 /* ---- One allocation after another ------------------------------------------------------------ */
 
@@ -229,12 +231,12 @@ WF_TASK_TEST(idle_stacks_give_memory_back)
 	wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
 	weft_event_set(&go);
 	wf_assert_result(weft_scope_close(&scope), 0);
-	ck_assert_uint_gt(wf_stacks_warm(&worker->stacks), 400);
+	ck_assert_uint_gt(worker->stacks.warm_count, 400);
 	for (int i = 0; i < 5; i++) {
 		ahead += WEFT_SECOND;
 		wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
 	}
-	ck_assert_uint_le(wf_stacks_warm(&worker->stacks), WF_WARM_STACKS);
+	ck_assert_uint_le(worker->stacks.warm_count, WF_WARM_STACKS);
 	worker->poller->ops = real_ops;
 }
 
