@@ -63,8 +63,8 @@ def configurations(full):
         yield Config(f"{engine}-asan", "asan", "", env | SANITIZERS, fixed, 3)
     yield Config("tsan", "tsan", "", SANITIZERS, fixed, 5)
     yield Config("clang", "clang")  # another compiler finds other undefined behaviour
-    yield Config("ucontext", "ucontext", "arch_|core_")
-    yield Config("yield-always", "release", "core_|net_", {"WEFT_YIELD_ALWAYS": "1"})
+    yield Config("ucontext", "ucontext", "arch_|core_|io_|net_")
+    yield Config("yield-always", "release", "core_|io_|net_|examples_", {"WEFT_YIELD_ALWAYS": "1"})
     slow = "" if full else "base_|arch_|core_"
     yield Config("valgrind", "release", slow, wrapper=VALGRIND, slowness=10)
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch where there is no assembly for the machine: swapcontext(3). It saves the signal mask
- * too, with a system call at each switch, and is some fifty times slower.
+ * The switch where there is no assembly for the machine: swapcontext(3). It swaps the signal mask
+ * too, with a system call at each switch, and is some fifty times slower. The mask belongs to the
+ * thread, not to a task (weft_signals_open changes it), so the target is given the present one.
  *
  * A context's stack pointer is the address of a ucontext_t: of a variable in the frame that called
  * the switch, or, for code that has not run yet, of one at the top of its stack.
  */
 #include "arch/switch.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -39,8 +41,9 @@ void wf_context_init(struct wf_context *context, void *top, void (*entry)(void *
 
 int wf_context_switch(struct wf_context *from, const struct wf_context *to)
 {
-	ucontext_t saved;
+	ucontext_t saved, *target = to->stack_pointer;
 
 	from->stack_pointer = &saved;
-	return swapcontext(&saved, to->stack_pointer); /* cannot fail on Linux */
+	(void)sigprocmask(SIG_BLOCK, NULL, &target->uc_sigmask); /* fails only for a bad `how` */
+	return swapcontext(&saved, target);			 /* cannot fail on Linux */
 }

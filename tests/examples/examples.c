@@ -251,6 +251,7 @@ WF_TEST(exchange_costs_three_system_calls)
 
 	ck_assert_int_ge(fd, 0);
 	peer_close(fd);
+	(void)unsetenv("WEFT_YIELD_ALWAYS");
 	(void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* it cannot look while it is traced */
 	program_run(&program, ARGV("strace", "-f", "-o", trace, "true"));
 	if (program.status != 0) {

@@ -141,6 +141,21 @@ WF_TASK_TEST(read_full_of_nothing)
 	peer_close(peer);
 }
 
+/* Reading nothing is refused, for its result would be that of the end; with input and without. */
+WF_TASK_TEST(read_of_nothing)
+{
+	char byte;
+	int peer;
+	struct weft_conn *conn = open_pair(&peer);
+
+	wf_assert_result(weft_read(conn, &byte, 0), -EINVAL);
+	peer_say(peer, "x");
+	wf_assert_result(weft_read(conn, NULL, 0), -EINVAL);
+	ck_assert_int_eq(weft_read(conn, &byte, 1), 1);
+	weft_close(conn);
+	peer_close(peer);
+}
+
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Receives a stream in small, irregular pieces, with pauses. */
@@ -308,6 +323,65 @@ WF_TASK_TEST(second_writer_is_busy)
 	weft_close(reader.conn);
 	free(memory);
 	free(received);
+}
+
+/* A writer that is refused and tries again, over and over, freezes nobody: its deadline comes. */
+WF_TASK_TEST(busy_writer_meets_its_deadline)
+{
+	struct call call = { .memory = calloc(4, MEGABYTE), .bytes = 4 * MEGABYTE };
+	weft_time deadline = weft_after(5 * WEFT_MILLISECOND);
+	struct weft_scope scope;
+	int peer, r = -EBUSY;
+
+	call.conn = open_pair(&peer);
+	weft_scope_open(&scope);
+	SPAWN(&scope, call_write, &call);
+	rest(1);
+	WEFT_DEADLINE(deadline)
+		while (r == -EBUSY)
+			r = weft_write(call.conn, "y", 1, NULL);
+	wf_assert_result(r, WEFT_EDEADLINE);
+	ck_assert(!call.ended);
+	weft_scope_cancel(&scope);
+	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	weft_close(call.conn);
+	peer_close(peer);
+	free(call.memory);
+}
+
+static int count_turns(void *turns)
+{
+	while (weft_yield() == 0)
+		++*(int *)turns;
+	return 0;
+}
+
+/* A long write lets the other tasks run, though the kernel takes all at once, as it does when the
+ * peer reads fast: after sixteen sends at the latest. Here each send takes 64 pieces. */
+WF_TASK_TEST(long_write_takes_turns)
+{
+	enum { PIECES = 64, SENDS = 100 };
+	static struct iovec vector[PIECES * SENDS];
+	char letter = 'x';
+	struct weft_scope scope;
+	struct weft_conn *conn;
+	int peer, turns = 0, before;
+	size_t done;
+
+	for (int i = 0; i < PIECES * SENDS; i++)
+		vector[i] = (struct iovec){ &letter, 1 };
+	conn = open_pair(&peer);
+	weft_scope_open(&scope);
+	SPAWN(&scope, count_turns, &turns);
+	rest(1);
+	before = turns;
+	wf_assert_result(weft_writev(conn, vector, PIECES * SENDS, &done), 0);
+	ck_assert_uint_eq(done, PIECES * SENDS);
+	ck_assert_int_ge(turns - before, SENDS / 16);
+	weft_scope_cancel(&scope);
+	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	weft_close(conn);
+	peer_close(peer);
 }
 
 static int write_stream(void *arg)

@@ -495,6 +495,7 @@ WF_TASK_TEST(without_a_descriptor_it_stays_in_the_backlog)
 	struct weft_conn *conn;
 	int peer = peer_dial(text);
 
+	need_honest_limit();
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = before;
 	none.rlim_cur = 3;

@@ -129,6 +129,7 @@ WF_TASK_TEST(out_of_descriptors)
 	weft_time cpu;
 	pid_t clients;
 
+	need_honest_limit();
 	server.listener = wf_listen_loopback(server.text);
 	clients = start_clients(server.text, 200);
 	limit_descriptors(20);
@@ -152,6 +153,7 @@ WF_TASK_TEST(descriptor_comes_free)
 	weft_time best = WEFT_FOREVER;
 	struct rlimit before;
 
+	need_honest_limit();
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
 	for (int i = 0; i < 3; i++) {
 		struct server server = { .options.connections_max = 1000, .hold = true };
