@@ -34,6 +34,12 @@ enum { WF_STACKS_ARE_DEAR = true };
 enum { WF_STACKS_ARE_DEAR = false };
 #endif
 
+#if defined(WF_ASAN) || defined(WF_TSAN)
+enum { WF_IS_INSTRUMENTED = true };
+#else
+enum { WF_IS_INSTRUMENTED = false };
+#endif
+
 /* How many stacks a test can have: fewer where a tool makes each one dear. ThreadSanitizer keeps a
  * thread's worth of state for it, and dies at some 8,000; Valgrind searches them all at each
  * switch. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Breaches of the order in which scopes are opened and closed end the program, with a message. */
+/* Breaches of the rules of scopes end the program, with a message: most are of the order in which
+ * scopes are opened and closed. */
 #include "core/common.h"
 #include "harness/harness.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <weft/run.h>
 
@@ -86,7 +89,7 @@ static int spawn_forgetful(void *arg)
 	return weft_scope_close(&scope);
 }
 
-/* A task that returns with an open scope aborts, and both are named; so does the first task. */
+/* A task that returns with an open scope aborts, and both are named. */
 WF_TEST(forgotten_scope_aborts)
 {
 	struct wf_child child = die(spawn_forgetful);
@@ -94,9 +97,92 @@ WF_TEST(forgotten_scope_aborts)
 	ck_assert_ptr_nonnull(strstr(child.errors, "\"forgetful\""));
 	ck_assert_ptr_nonnull(strstr(child.errors, "here.c:4"));
 	ck_assert_ptr_nonnull(strstr(child.errors, "tests/core/order.c:"));
-	child = die(return_with_open_scope);
+}
+
+enum { FORGOTTEN_LINE = __LINE__ + 7 };
+
+static int forget_a_scope_of_the_frame(void *arg)
+{
+	struct weft_scope scope;
+	volatile struct weft_scope *gone = &scope;
+
+	weft_scope_open(&scope);
+	gone->owner = NULL; /* as the frames to come would write over it */
+	return arg != NULL;
+}
+
+/* So does the function given to weft_run, and the message names the place that opened the scope:
+ * it comes before anything walks into the frame that has gone. */
+WF_TEST(scope_forgotten_by_the_first_task_aborts)
+{
+	struct wf_child child = die(forget_a_scope_of_the_frame);
+	char place[64];
+
+	(void)snprintf(place, sizeof place, "tests/core/order.c:%d still open", FORGOTTEN_LINE);
 	ck_assert_ptr_nonnull(strstr(child.errors, "\"main\""));
-	ck_assert_ptr_nonnull(strstr(child.errors, "tests/core/order.c:"));
+	ck_assert_ptr_nonnull(strstr(child.errors, place));
+}
+
+static int open_twice(void *arg)
+{
+	struct weft_scope scope;
+
+	(void)arg;
+	weft_scope_open_at(&scope, WEFT_SCOPE_PLAIN, WEFT_FOREVER, "first.c:5");
+	weft_scope_open_at(&scope, WEFT_SCOPE_PLAIN, WEFT_FOREVER, "again.c:6");
+	return weft_scope_close(&scope);
+}
+
+/* Opening a scope that is open aborts, and names the task and both places. */
+WF_TEST(second_open_aborts)
+{
+	struct wf_child child = die(open_twice);
+
+	ck_assert_ptr_nonnull(strstr(child.errors, "\"main\""));
+	ck_assert_ptr_nonnull(strstr(child.errors, "first.c:5"));
+	ck_assert_ptr_nonnull(strstr(child.errors, "again.c:6"));
+}
+
+static void *cancel_foreign(void *scope)
+{
+	weft_scope_cancel(scope);
+	return NULL;
+}
+
+static void *stop_foreign(void *scope)
+{
+	weft_scope_stop(scope);
+	return NULL;
+}
+
+static int let_a_thread(void *(*function)(void *scope))
+{
+	struct weft_scope scope;
+	pthread_t thread;
+
+	weft_scope_open(&scope);
+	ck_assert_int_eq(pthread_create(&thread, NULL, function, &scope), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	return weft_scope_close(&scope);
+}
+
+static int let_a_thread_cancel(void *arg)
+{
+	(void)arg;
+	return let_a_thread(cancel_foreign);
+}
+
+static int let_a_thread_stop(void *arg)
+{
+	(void)arg;
+	return let_a_thread(stop_foreign);
+}
+
+/* Cancelling or stopping a scope from another thread aborts: that thread must post. */
+WF_TEST(stop_by_a_thread_aborts)
+{
+	ck_assert_ptr_nonnull(strstr(die(let_a_thread_cancel).errors, "weft: assertion"));
+	ck_assert_ptr_nonnull(strstr(die(let_a_thread_stop).errors, "weft: assertion"));
 }
 
 WF_MAIN("core/order")

@@ -308,6 +308,86 @@ WF_TASK_TEST(late_wake_does_not_swallow_the_next)
 	join_thread(thread);
 }
 
+/* A thread that ends the program's last task, and that nobody joins; static, for it may outlive the
+ * test. */
+static struct ender {
+	struct weft_worker *worker;
+	struct weft_event event;
+	const struct wf_poller_ops *ops;
+	atomic_bool has_run, wake_ended;
+	atomic_int threads; /* of which weft_post has not returned */
+} ender;
+
+/* Comes when the call has run, and in time for nothing. */
+static void wake_too_late(struct wf_poller *poller)
+{
+	struct timespec a_moment = { .tv_nsec = 20 * WEFT_MILLISECOND };
+
+	while (!atomic_load(&ender.has_run))
+		(void)sched_yield();
+	(void)nanosleep(&a_moment, NULL);
+	ender.ops->wake(poller);
+	atomic_store(&ender.wake_ended, true);
+}
+
+static void *post_the_end(void *arg)
+{
+	post(ender.worker, set_event, &ender.event);
+	atomic_fetch_sub(&ender.threads, 1);
+	return arg;
+}
+
+static void start_ender(void)
+{
+	ender.worker = weft_worker_self();
+	ender.event = (struct weft_event)WEFT_EVENT_INIT;
+	atomic_fetch_add(&ender.threads, 1);
+	ck_assert_int_eq(pthread_detach(start_thread(post_the_end, NULL)), 0);
+}
+
+static int wait_for_the_end(void *arg)
+{
+	start_ender();
+	wf_assert_result(weft_event_wait(&ender.event), 0);
+	return arg != NULL;
+}
+
+/* A worker that stays awake runs the call although its wake has not come. */
+static int end_before_the_wake(void *arg)
+{
+	static struct wf_poller_ops ops;
+	struct wf_poller *poller = weft_worker_self()->poller;
+
+	ender.ops = poller->ops;
+	ops = *poller->ops;
+	ops.wake = wake_too_late;
+	poller->ops = &ops;
+	start_ender();
+	while (!ender.event.set)
+		quietly(weft_yield() == 0);
+	atomic_store(&ender.has_run, true);
+	return arg != NULL;
+}
+
+/* The last call may end the last task while the post is still under way: weft_run waits for it, and
+ * does not take the worker away beneath it. */
+WF_TEST(post_outlives_the_last_task)
+{
+	RUN(end_before_the_wake);
+	ck_assert(atomic_load(&ender.wake_ended));
+	while (atomic_load(&ender.threads) > 0)
+		(void)sched_yield();
+}
+
+/* The same as it happens by itself, many times over, for the tools that see memory misused. */
+WF_TEST(posts_race_with_the_end)
+{
+	for (int i = 0; i < patient(500); i++)
+		RUN(wait_for_the_end);
+	while (atomic_load(&ender.threads) > 0)
+		(void)sched_yield();
+}
+
 struct ping {
 	struct weft_worker *worker;
 	atomic_int asked;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a scope makes of its children: results, failures, joins, and the order of things. Stops are
  * in stop.c, deadlines in deadline.c, and breaches of the rules in order.c. */
+#include "base/compiler.h"
 #include "core/common.h"
 #include "harness/harness.h"
 
@@ -440,6 +441,34 @@ WF_TASK_TEST(automatic_scope_is_left)
 	ck_assert_int_eq(results[0], -ECANCELED);
 	return_early(&results[1], true);
 	ck_assert_int_eq(results[1], -ECANCELED);
+	wf_assert_result(weft_yield(), 0);
+}
+
+/* Writes over where the next frames will be, so that nothing there is zero by chance. */
+static WF_NOINLINE void soil_the_stack(void)
+{
+	volatile unsigned char soil[2048];
+
+	for (size_t i = 0; i < sizeof soil; i++)
+		soil[i] = 0xa5;
+}
+
+static WF_NOINLINE int return_before_opening(bool give_up)
+{
+	WEFT_SCOPE_AUTO(scope);
+
+	if (give_up)
+		return 7;
+	weft_scope_open(&scope);
+	return weft_scope_close(&scope);
+}
+
+/* An automatic scope that has not been opened is none to be left. */
+WF_TASK_TEST(automatic_scope_may_stay_unopened)
+{
+	soil_the_stack();
+	ck_assert_int_eq(return_before_opening(true), 7);
+	wf_assert_result(return_before_opening(false), 0);
 	wf_assert_result(weft_yield(), 0);
 }
 

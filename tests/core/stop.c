@@ -338,46 +338,95 @@ WF_TASK_TEST(refused_checkpoints_yield)
 	wf_assert_result(weft_scope_close(&outer), -ECANCELED);
 }
 
-static int ignore_refusals(void *times)
+/* A task that goes on although a checkpoint refuses it, so many times. */
+struct ignorance {
+	void (*stop)(struct weft_scope *scope);
+	int (*checkpoint)(struct weft_listener *listener);
+	int code; /* of each refusal */
+	int closes_with;
+	int times;
+};
+
+static int ignore_refusals(void *arg)
 {
+	const struct ignorance *ignorance = arg;
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct weft_listener *listener = wf_listen_loopback(text);
 	struct weft_scope scope;
-	int r = 0;
 
 	weft_scope_open(&scope);
-	weft_scope_cancel(&scope);
-	for (int i = 0; i < *(int *)times; i++)
-		r = weft_yield();
-	wf_assert_result(r, -ECANCELED);
-	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	ignorance->stop(&scope);
+	for (int i = 0; i < ignorance->times; i++)
+		quietly(ignorance->checkpoint(listener) == ignorance->code);
+	wf_assert_result(weft_scope_close(&scope), ignorance->closes_with);
+	weft_listener_close(listener);
 	return 0;
 }
 
-static int spawn_ignorant(void *times)
+static int spawn_ignorant(void *arg)
 {
 	struct weft_scope scope;
 
 	weft_scope_open(&scope);
-	wf_assert_result(weft_spawn_at(&scope, ignore_refusals, times, "there.c:5", "ignorant"), 0);
+	wf_assert_result(weft_spawn_at(&scope, ignore_refusals, arg, "there.c:5", "ignorant"), 0);
 	return weft_scope_close(&scope);
 }
 
-static int run_ignorant(void *times)
+static int run_ignorant(void *arg)
 {
-	return weft_run(spawn_ignorant, times, NULL);
+	return weft_run(spawn_ignorant, arg, NULL);
 }
 
 /* The thousandth refused checkpoint in a row ends the program and names the task, where it was
  * spawned, and what it ignored; one less does not. */
-WF_TEST(thousandth_refusal_aborts)
+static void check_the_thousandth(struct ignorance ignorance)
 {
-	struct wf_child child = wf_child(run_ignorant, &(int){ 999 });
+	struct wf_child child;
 
+	ignorance.times = 999;
+	child = wf_child(run_ignorant, &ignorance);
 	ck_assert_int_eq(child.status, 0);
-	child = wf_child(run_ignorant, &(int){ 1000 });
+	ignorance.times = 1000;
+	child = wf_child(run_ignorant, &ignorance);
 	ck_assert_int_eq(child.signal, SIGABRT);
 	ck_assert_ptr_nonnull(strstr(child.errors, "\"ignorant\""));
 	ck_assert_ptr_nonnull(strstr(child.errors, "there.c:5"));
-	ck_assert_ptr_nonnull(strstr(child.errors, "ECANCELED"));
+	ck_assert_ptr_nonnull(strstr(child.errors, weft_error_name(ignorance.code)));
+}
+
+static int yield_once(struct weft_listener *listener)
+{
+	(void)listener;
+	return weft_yield();
+}
+
+/* A cancel is not to be ignored. */
+WF_TEST(thousandth_refusal_aborts)
+{
+	check_the_thousandth(
+		(struct ignorance){ weft_scope_cancel, yield_once, -ECANCELED, -ECANCELED, 0 });
+}
+
+static int wait_for_stop_once(struct weft_listener *listener)
+{
+	(void)listener;
+	return weft_stop_wait();
+}
+
+static int accept_once(struct weft_listener *listener)
+{
+	struct weft_conn *conn;
+
+	return weft_accept(listener, &conn);
+}
+
+/* Nor is a soft stop, by those whom it refuses. */
+WF_TEST(thousandth_soft_refusal_aborts)
+{
+	check_the_thousandth(
+		(struct ignorance){ weft_scope_stop, wait_for_stop_once, WEFT_ESTOPPING, 0, 0 });
+	check_the_thousandth(
+		(struct ignorance){ weft_scope_stop, accept_once, WEFT_ESTOPPING, 0, 0 });
 }
 
 /* Refusals count in a row only: a checkpoint that succeeds starts anew. */
@@ -392,6 +441,16 @@ WF_TASK_TEST(success_forgives_refusals)
 			wf_assert_result(weft_yield(), -ECANCELED);
 		wf_assert_result(weft_scope_close(&scope), -ECANCELED);
 		wf_assert_result(weft_yield(), 0);
+	}
+}
+
+/* A scope that is left takes its refusals with it: a task may poll in any number of blocks whose
+ * deadline has passed, each of which refuses it. */
+WF_TASK_TEST(left_scopes_forgive_refusals)
+{
+	for (int i = 0; i < 5000; i++) {
+		WEFT_DEADLINE(0)
+			quietly(weft_yield() == WEFT_EDEADLINE);
 	}
 }
 

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft/event.h>
 #include <weft/run.h>
@@ -250,6 +252,64 @@ WF_TASK_TEST(short_tasks_share_stacks)
 	ck_assert_int_eq(count, 1000);
 }
 
+struct burst {
+	int tasks;
+	weft_time took_ns; /* of processor time, for spawning them */
+};
+
+static weft_time cpu_used(void)
+{
+	struct timespec used;
+
+	ck_assert_int_eq(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used), 0);
+	return used.tv_sec * WEFT_SECOND + used.tv_nsec;
+}
+
+static int spawn_in_one_go(void *arg)
+{
+	struct burst *burst = arg;
+	struct weft_scope scope;
+	weft_time start;
+	int count = 0;
+
+	weft_scope_open(&scope);
+	start = cpu_used();
+	for (int i = 0; i < burst->tasks; i++)
+		quietly(weft_spawn(&scope, count_one, &count) == 0);
+	burst->took_ns = cpu_used() - start;
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(count, burst->tasks);
+	return 0;
+}
+
+/* The best of five runs, for the time varies with what else the machine does; none finds a stack in
+ * its pool. */
+static weft_time cost_of_spawning(int tasks)
+{
+	weft_time best = WEFT_FOREVER;
+
+	for (int i = 0; i < 5; i++) {
+		struct burst burst = { .tasks = tasks };
+
+		wf_run_test(spawn_in_one_go, &burst);
+		best = burst.took_ns < best ? burst.took_ns : best;
+	}
+	return best;
+}
+
+/* Four times as many tasks, spawned before any of them runs, take about four times as long, and a
+ * little more for the caches: their number is not in what each one costs. */
+WF_TEST(burst_of_spawns_is_linear)
+{
+	weft_time few, many;
+
+	if (WF_IS_INSTRUMENTED || wf_on_valgrind())
+		wf_skip("a tool's own costs say nothing about ours");
+	few = cost_of_spawning(50000);
+	many = cost_of_spawning(200000);
+	ck_assert_int_lt(many, 4 * few * 2);
+}
+
 /* ---- Where there is no task ------------------------------------------------------------------ */
 
 /* Everything that may suspend says so, and so does what needs a runtime. */
@@ -303,39 +363,42 @@ struct foreign {
 	struct weft_conn *conn;
 };
 
-static void *use_foreign(void *arg)
+static int use_foreign(void *arg)
 {
 	struct foreign *foreign = arg;
 	struct weft_conn *conn;
 	size_t done;
-	char byte;
+	char byte = 0;
 
 	wf_assert_result(weft_spawn(&foreign->scope, log_arg, x), -EPERM);
 	wf_assert_result(weft_spawn_copy(&foreign->scope, log_arg, x, 2), -EPERM);
-	wf_assert_result(weft_scope_close(&foreign->scope), -EPERM);
-	wf_assert_result(weft_event_wait(&foreign->event), -EPERM);
 	wf_assert_result(weft_accept(foreign->listener, &conn), -EPERM);
 	wf_assert_result((int)weft_read(foreign->conn, &byte, 1), -EPERM);
 	wf_assert_result(weft_read_full(foreign->conn, &byte, 1, &done), -EPERM);
 	ck_assert_uint_eq(done, 0);
 	wf_assert_result(weft_write(foreign->conn, &byte, 1, &done), -EPERM);
 	ck_assert_uint_eq(done, 0);
-	return arg;
+	return 0;
 }
 
-static int use_foreign_in_a_task(void *foreign)
+static void *use_foreign_in_a_plain_thread(void *arg)
 {
-	wf_assert_result(weft_spawn(&((struct foreign *)foreign)->scope, log_arg, x), -EPERM);
-	return 0;
+	struct foreign *foreign = arg;
+
+	wf_assert_result(use_foreign(foreign), 0);
+	wf_assert_result(weft_scope_close(&foreign->scope), -EPERM);
+	wf_assert_result(weft_event_wait(&foreign->event), -EPERM);
+	return NULL;
 }
 
 static void *use_foreign_in_weft_run(void *foreign)
 {
-	wf_run_test(use_foreign_in_a_task, foreign);
+	wf_run_test(use_foreign, foreign);
 	return NULL;
 }
 
-/* A plain thread that is handed objects of a worker gets -EPERM for them. */
+/* A plain thread that is handed objects of a worker gets -EPERM for them, and so does a task of
+ * another worker. */
 WF_TASK_TEST(eperm_for_the_objects_of_a_worker)
 {
 	static struct foreign foreign;
@@ -346,7 +409,7 @@ WF_TASK_TEST(eperm_for_the_objects_of_a_worker)
 	wf_assert_result(weft_conn_from_fd(fds[0], &foreign.conn), 0);
 	foreign.listener = wf_listen_loopback(text);
 	weft_scope_open(&foreign.scope);
-	in_thread(use_foreign, &foreign);
+	in_thread(use_foreign_in_a_plain_thread, &foreign);
 	in_thread(use_foreign_in_weft_run, &foreign);
 	wf_assert_result(weft_scope_close(&foreign.scope), 0);
 	ck_assert_str_eq(log_text, "");
@@ -438,6 +501,30 @@ WF_TASK_TEST(priority_can_be_raised)
 	spawn(&scope, yield_between, b);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	ck_assert_str_eq(log_text, "abab");
+}
+
+static int set_priority(void *number)
+{
+	weft_task_priority_set(*(enum weft_priority *)number);
+	return 0;
+}
+
+static int run_with_priority(void *number)
+{
+	return weft_run(set_priority, number, NULL);
+}
+
+/* There are two priorities; any other number aborts. */
+WF_TEST(unknown_priority_aborts)
+{
+	static const int numbers[] = { 2, -1, 256 };
+
+	for (int i = 0; i < 3; i++) {
+		struct wf_child child = wf_child(run_with_priority, &(int){ numbers[i] });
+
+		ck_assert_int_eq(child.signal, SIGABRT);
+		ck_assert_ptr_nonnull(strstr(child.errors, "priority"));
+	}
 }
 
 /* ---- Several runtimes ------------------------------------------------------------------------ */

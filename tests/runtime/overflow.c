@@ -201,15 +201,21 @@ static void exit_with_address(int number, siginfo_t *info, void *context)
 		      1);
 }
 
-static int fault_with_handler(void *arg)
+static int install_handler(void *with_info)
 {
 	struct sigaction action = { .sa_handler = exit_with_number };
 
-	if (*(bool *)arg) {
+	if (*(bool *)with_info) {
 		action.sa_sigaction = exit_with_address;
 		action.sa_flags = SA_SIGINFO;
 	}
 	ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+	return 0;
+}
+
+static int fault_with_handler(void *arg)
+{
+	(void)install_handler(arg);
 	return weft_run(touch_forbidden, NULL, NULL);
 }
 
@@ -258,6 +264,19 @@ WF_TEST(handler_is_restored)
 	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &after), 0);
 	ck_assert(after.sa_handler == exit_with_number);
 	ck_assert_int_eq(sigismember(&after.sa_mask, SIGUSR1), 1);
+}
+
+/* A handler that the program installs inside weft_run, of either kind, is there after it, too. */
+WF_TEST(handler_of_the_program_survives)
+{
+	struct sigaction after;
+
+	wf_run_test(install_handler, &(bool){ false });
+	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &after), 0);
+	ck_assert(after.sa_handler == exit_with_number);
+	wf_run_test(install_handler, &(bool){ true });
+	ck_assert_int_eq(sigaction(SIGSEGV, NULL, &after), 0);
+	ck_assert(after.sa_sigaction == exit_with_address);
 }
 
 /* After weft_run a thread without a signal stack has none again. */
