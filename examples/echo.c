@@ -29,10 +29,17 @@ static int echo(struct weft_conn *conn, void *arg)
 static int app(void *arg)
 {
 	const struct weft_serve_options options = { .stop_on_signals = true };
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct weft_listener *listener;
+	struct weft_address address;
+	int r = weft_listen(arg, NULL, &listener);
 
-	printf("echo: listening on %s\n", (const char *)arg);
+	if (r < 0)
+		return r;
+	if (weft_listener_address(listener, &address) == 0)
+		printf("echo: listening on %s\n", weft_address_format(&address, text));
 	(void)fflush(stdout);
-	return weft_serve(arg, echo, NULL, &options);
+	return weft_serve_listener(listener, echo, NULL, &options);
 }
 
 int main(int argc, char **argv)
@@ -43,7 +50,11 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc > 2)
-		idle_ns = atoi(argv[2]) * WEFT_MILLISECOND;
+		idle_ns = strtol(argv[2], NULL, 10) * WEFT_MILLISECOND;
+	if (idle_ns <= 0) {
+		(void)fprintf(stderr, "echo: \"%s\" is no number of milliseconds\n", argv[2]);
+		return 2;
+	}
 	if (weft_address_parse(address, &parsed, why) < 0) {
 		(void)fprintf(stderr, "echo: %s\n", why);
 		return 2;

@@ -45,15 +45,17 @@ static int app(void *arg)
 	weft_scope_stop(&scope);
 	r = weft_scope_close(&scope);
 	weft_signals_close(signals);
-	puts("graceful: stopped");
+	if (r == 0)
+		puts("graceful: stopped");
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	int r = weft_run(app, argc > 1 ? argv[1] : "127.0.0.1:10002", NULL);
+	char *address = argc > 1 ? argv[1] : "127.0.0.1:10002";
+	int r = weft_run(app, address, NULL);
 
 	if (r < 0)
-		(void)fprintf(stderr, "graceful: %s\n", weft_strerror(r));
+		(void)fprintf(stderr, "graceful: %s: %s\n", address, weft_strerror(r));
 	return r < 0;
 }

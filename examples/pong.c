@@ -13,13 +13,14 @@ static int pong(struct weft_conn *conn, void *arg)
 	size_t length = 0;
 
 	(void)arg;
-	while (!is_blind && (length < 4 || memcmp(head + length - 4, "\r\n\r\n", 4) != 0)) {
-		ssize_t n = weft_read(conn, head + length, sizeof head - length);
+	WEFT_DEADLINE(weft_after(10 * WEFT_SECOND))
+		while (!is_blind && (length < 4 || memcmp(head + length - 4, "\r\n\r\n", 4) != 0)) {
+			ssize_t n = weft_read(conn, head + length, sizeof head - length);
 
-		if (n <= 0)
-			return n < 0 ? (int)n : WEFT_EEOF;
-		length += (size_t)n;
-	}
+			if (n <= 0)
+				return n < 0 ? (int)n : WEFT_EEOF;
+			length += (size_t)n;
+		}
 	return is_blind ? weft_write(conn, reply, sizeof reply - 1, NULL) :
 			  weft_finish(conn, reply, sizeof reply - 1);
 }
@@ -30,11 +31,10 @@ static int app(void *address)
 		.listen = { .backlog = 5000, .defer_accept_s = is_blind ? 0 : 1 },
 		.stop_on_signals = true,
 	};
-	int r;
 
 	printf("pong: serving %s\n", (char *)address);
 	(void)fflush(stdout);
-	r = weft_serve(address, pong, NULL, &options);
+	int r = weft_serve(address, pong, NULL, &options);
 	if (r < 0)
 		(void)fprintf(stderr, "pong: %s: %s\n", (char *)address, weft_strerror(r));
 	return r;

@@ -35,5 +35,9 @@ static int app(void *arg)
 
 int main(void)
 {
-	return weft_run(app, NULL, NULL) < 0;
+	int r = weft_run(app, NULL, NULL);
+
+	if (r < 0)
+		(void)fprintf(stderr, "shield: %s\n", weft_strerror(r));
+	return r < 0;
 }

@@ -270,9 +270,9 @@ def httperf(server, rate=20000, connections=40000):
     server: httperf can use 1,024 descriptors. It walks its source ports upward from 1024, and the
     server's port lies above the last of them."""
     text = output([
-        "timeout", 60, "httperf", "--hog", "--server", "127.0.0.1", "--port", server.port,
+        "httperf", "--hog", "--server", "127.0.0.1", "--port", server.port,
         "--num-conns", connections, "--rate", rate, "--num-calls", 1, "--timeout", 5,
-    ], CLIENT_CPU)
+    ], CLIENT_CPU, timeout=60)  # it can hang
     found = {key: re.search(pattern, text)[1] for key, pattern in HTTPERF.items()}
     if re.search("[1-9]", found.pop("client_limits")):
         return None
@@ -400,4 +400,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Both unwind, and so stop what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

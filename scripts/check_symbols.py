@@ -30,7 +30,7 @@ LIBC = {
         accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
         close fcntl read readv write writev
         clock_gettime getrandom
-        pthread_sigmask sigaddset sigemptyset sigismember signalfd""",
+        pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
     "net": """
         __errno_location free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
         bind connect getpeername getsockname getsockopt inet_ntop inet_pton listen setsockopt

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The demonstration behind `./dev run`: examples/pong under httperf, as in the benchmark of 2009.
 
 Offers 40,000 connections at each of three rates, prints httperf's own report and a line of verdict
@@ -11,6 +12,7 @@ a minute. It walks its source ports upward from 1024, so the server listens abov
 """
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -47,11 +49,13 @@ def start_server(port):
     for _ in range(500):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return server
         except OSError:
-            if server.poll() is not None:
-                sys.exit(f"run: the server ended with status {server.returncode}")
             time.sleep(0.01)
+            if server.poll() is None:
+                continue
+        if server.poll() is not None:
+            sys.exit(f"run: the server ended with status {server.returncode}")
+        return server
     server.kill()
     sys.exit("run: the server does not answer")
 
@@ -107,13 +111,15 @@ def main():
         sys.exit("usage: ./dev run [--check]")
     port = free_port()
     server = start_server(port)
+    verdicts = []
     try:
         verdicts = [run_rate(port, rate) for rate in RATES]
         if not check:
             print(f"\nThe server goes on at http://127.0.0.1:{port}/ until Ctrl-C.", flush=True)
             server.wait()
     except KeyboardInterrupt:
-        pass
+        if check:
+            sys.exit(130)
     finally:
         server.terminate()
         status = server.wait()
@@ -124,4 +130,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, and so stops the server
     main()

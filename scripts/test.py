@@ -107,6 +107,9 @@ def read_results(xml, name):
     return results
 
 
+running = set()  # the sessions of the programs under way
+
+
 def run(config, program):
     """Runs one program; returns its results, its skips and its output."""
     name = f"{config.name}/{program}"
@@ -119,6 +122,7 @@ def run(config, program):
         with log.open("wb") as output:
             process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
                                        stdout=output, stderr=output, start_new_session=True)
+            running.add(process.pid)
             try:
                 process.wait(limit)
                 trouble = f"ended with status {process.returncode}" if process.returncode else ""
@@ -126,6 +130,7 @@ def run(config, program):
                 trouble = f"still running after {limit} s"
             kill_session(process.pid)
             process.wait()
+            running.discard(process.pid)
         output = log.read_text(errors="replace")
         results = read_results(xml, name)
     if not results:
@@ -180,5 +185,14 @@ def main():
     return 1 if failed or not results else 0
 
 
+def end(*_):
+    """Kills the running tests, each of which has a session of its own."""
+    for session in list(running):
+        kill_session(session)
+    os._exit(130)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     sys.exit(main())

@@ -27,6 +27,8 @@ enum weft_error {
 	WEFT_EEOF = -10004,
 	/* The text is not an address; weft_address_parse says which part. */
 	WEFT_EADDRESS = -10005,
+	/* An option of weft_run, or one of its environment variables, has no such value. */
+	WEFT_EOPTION = -10006,
 };
 
 /* The symbolic name of a code, "ECONNRESET" or "WEFT_EDEADLINE"; "OK" for codes >= 0 and

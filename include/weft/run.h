@@ -33,8 +33,8 @@ struct weft_options {
 
 /* Runs `function(arg)` as the first task on the calling thread, until it has returned and every
  * task has ended: when it returns, what is left is cancelled and joined. Returns its result, or
- * before it ran: -ENOMEM, -EMFILE and the like, -EINVAL for bad options, -ENOENT for an engine of
- * that name, -EALREADY if the thread is inside weft_run already.
+ * before it ran: -ENOMEM, -EMFILE and the like, WEFT_EOPTION for an option or environment
+ * variable without such a value, -EALREADY if the thread is inside weft_run already.
  *
  * Installs a SIGSEGV handler that names the task whose stack overflowed and passes every other
  * fault on to the handler before it; restores that handler before it returns. */

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Serves one connection. A negative result is counted as a failure (weft_stats.failed) and does not
- * disturb the others. The connection is closed when it returns. */
+ * disturb the others. The connection is closed when it returns; it may close it earlier. */
 typedef int weft_handler(struct weft_conn *conn, void *arg);
 
 /* Zero, or no options, means the default. */
@@ -32,7 +32,8 @@ struct weft_serve_options {
 /* Serves connections on an address until its scope is stopped: a soft stop ends accepting and
  * gives the running handlers the grace period, then cancels them. A checkpoint. Returns 0 after a
  * soft stop, -ECANCELED or WEFT_EDEADLINE after those, or the error that made it give up: those of
- * weft_listen. Running out of descriptors or memory is no such error: it waits and goes on. */
+ * weft_listen and weft_signals_open. Running out of descriptors or memory later is no such error: it
+ * waits and goes on. */
 int weft_serve(const char *address, weft_handler *handler, void *arg,
 	       const struct weft_serve_options *options) WEFT_MUST_USE;
 

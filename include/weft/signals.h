@@ -2,8 +2,8 @@
 /*
  * Signals as something a task waits for.
  *
- * An open set blocks its signals in the calling thread (signalfd(2) sees only blocked ones), and
- * restores the mask when it is closed. Threads started before that keep their own mask: open the
+ * An open set blocks its signals in the calling thread (signalfd(2) sees only blocked ones), until the
+ * last set that holds them is closed. A signal that several sets hold is taken by one of them. Threads started before that keep their own mask: open the
  * set before starting threads.
  */
 #pragma once

@@ -24,7 +24,7 @@ int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 	size_t pages;
 
 	if (bytes < STACK_BYTES_MIN || bytes > STACK_BYTES_MAX)
-		return -EINVAL;
+		return WEFT_EOPTION;
 	pages = (bytes + WF_PAGE_BYTES - 1) / WF_PAGE_BYTES + 1;
 	pages |= 1; /* an odd distance spreads the tops over the cache */
 	*stacks = (struct wf_stacks){

@@ -78,7 +78,7 @@ struct wf_stacks_options {
 	void (*entry)(void *stack);
 };
 
-/* Makes an empty pool; fails only by -EINVAL for a size that is none. */
+/* Makes an empty pool; fails only by WEFT_EOPTION for a size that is none. */
 int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 		   const struct wf_stacks_options *options);
 

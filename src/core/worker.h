@@ -27,6 +27,7 @@
 #include "core/timer.h"
 #include "core/wait.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <weft/run.h>
@@ -86,6 +87,10 @@ struct weft_worker {
 	atomic_bool woken;   /* a wake is on its way */
 	uint32_t posts_max;
 
+	/* Sets of signals that hold each signal open, and the signals that were blocked before. */
+	uint16_t signal_users[NSIG];
+	sigset_t signals_before;
+
 	struct weft_timer_ trim_timer;
 	struct wf_stacks stacks;
 	struct wf_timers timers;
@@ -107,7 +112,7 @@ struct wf_worker_options {
 	bool yield_always;
 };
 
-/* Prepares a worker, without an engine yet. -EINVAL for a bad stack size. */
+/* Prepares a worker, without an engine yet. WEFT_EOPTION for a bad stack size. */
 int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *options);
 
 /* Runs `function(arg)` as the first task on the calling thread until every task has ended. Returns

@@ -56,6 +56,15 @@ static struct engine *engine_of(struct wf_poller *poller)
 	return wf_container(poller, struct engine, poller);
 }
 
+static weft_time read_clock(struct wf_poller *poller)
+{
+	struct timespec now;
+
+	(void)poller;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock always exists */
+	return now.tv_sec * WEFT_SECOND + now.tv_nsec;
+}
+
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
 /* Each tries an operation without blocking and returns its result, or -EAGAIN. */
@@ -70,7 +79,10 @@ static int64_t try_receive(struct wf_op *op)
 	/* A stream that gave less than it was asked for is empty; the next attempt would block,
 	 * unless the end has come too. */
 	file->drained = (size_t)n < op->u.receive.bytes && !file->has_marks;
-	if (file->drained && n > 0 && !file->hung_up)
+	if (!file->drained)
+		return n;
+	file->drained_at = read_clock(NULL);
+	if (n > 0 && !file->hung_up)
 		file->readable = false;
 	return n;
 }
@@ -85,21 +97,28 @@ static int64_t try_read(struct wf_op *op)
 /* The pieces of the vector that are still to be sent, at most WINDOW_MAX of them. */
 static int window_of(const struct wf_op *op, struct iovec *window)
 {
-	size_t skip = op->done;
+	size_t offset = op->u.send.offset;
 	int n = 0;
 
-	for (int i = 0; i < op->u.send.count && n < WINDOW_MAX; i++) {
-		struct iovec piece = op->u.send.vector[i];
+	for (int i = op->u.send.first; i < op->u.send.count && n < WINDOW_MAX; i++) {
+		const struct iovec *piece = &op->u.send.vector[i];
 
-		if (skip >= piece.iov_len) {
-			skip -= piece.iov_len;
-			continue;
+		if (piece->iov_len > offset) {
+			window[n].iov_base = (char *)piece->iov_base + offset;
+			window[n++].iov_len = piece->iov_len - offset;
 		}
-		window[n].iov_base = (char *)piece.iov_base + skip;
-		window[n++].iov_len = piece.iov_len - skip;
-		skip = 0;
+		offset = 0;
 	}
 	return n;
+}
+
+static void advance(struct wf_op *op, size_t bytes)
+{
+	op->done += bytes;
+	op->u.send.offset += bytes;
+	while (op->u.send.first < op->u.send.count &&
+	       op->u.send.offset >= op->u.send.vector[op->u.send.first].iov_len)
+		op->u.send.offset -= op->u.send.vector[op->u.send.first++].iov_len;
 }
 
 static int64_t try_send(struct wf_op *op)
@@ -119,7 +138,7 @@ static int64_t try_send(struct wf_op *op)
 
 		if (n < 0)
 			return -errno;
-		op->done += (size_t)n;
+		advance(op, (size_t)n);
 	}
 	return 0;
 }
@@ -153,7 +172,9 @@ static int64_t try_connect(struct wf_op *op)
 		op->u.connect.address = NULL;
 		if (r == 0)
 			return 0;
-		return errno == EINPROGRESS ? -EAGAIN : errno == EAGAIN ? -ECONNREFUSED : -errno;
+		if (errno == EAGAIN)
+			return 1;
+		return errno == EINPROGRESS || errno == EINTR ? -EAGAIN : -errno;
 	}
 	if (getsockopt(op->file->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		return -errno;
@@ -237,7 +258,7 @@ static int watch(struct engine *engine, struct wf_file *file, uint32_t events)
 	if (wf_unlikely(r < 0 && errno == EEXIST))
 		r = epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, file->fd, &event);
 	if (r < 0)
-		return -errno;
+		return errno == ENOSPC ? -ENOMEM : -errno; /* fs.epoll.max_user_watches */
 	file->watched |= events;
 	engine->files[file->fd] = file;
 	return 0;
@@ -326,15 +347,6 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 	(void)close(file->fd);
 }
 
-static weft_time read_clock(struct wf_poller *poller)
-{
-	struct timespec now;
-
-	(void)poller;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* this clock always exists */
-	return now.tv_sec * WEFT_SECOND + now.tv_nsec;
-}
-
 static uint64_t draw_random(struct wf_poller *poller)
 {
 	uint64_t bits = 0;
@@ -358,9 +370,9 @@ static int poll_events(struct engine *engine, weft_time deadline)
 	if (!engine->no_pwait2) {
 		int n = epoll_pwait2(engine->epoll_fd, engine->events, EVENTS_MAX, &timeout, NULL);
 
-		if (n >= 0 || errno != ENOSYS)
+		if (n >= 0 || errno == EINTR)
 			return n;
-		engine->no_pwait2 = true;
+		engine->no_pwait2 = true; /* ENOSYS, or what a sandbox answers */
 	}
 	left = (left + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND;
 	return epoll_wait(engine->epoll_fd, engine->events, EVENTS_MAX,
@@ -377,8 +389,9 @@ static void wait_for_events(struct wf_poller *poller, weft_time deadline)
 
 		if (engine->events[i].data.u64 != WAKE_DATA)
 			handle(engine, &engine->events[i]);
-		else if (read(engine->wake_fd, &wakes, sizeof wakes) < 0)
-			continue; /* EAGAIN: read already */
+		else
+			(void)!read(engine->wake_fd, &wakes,
+				    sizeof wakes); /* EAGAIN: read already */
 	}
 }
 

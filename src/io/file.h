@@ -10,7 +10,8 @@
  * hang-up sets it for good, for then the end of the input may be what comes next. `drained` is
  * the stronger claim of the last receive: it took all there was. Neither is concluded where a receive
  * may stop short of more: at descriptors that travel with the bytes of a Unix socket, and at urgent
- * data (`has_marks`).
+ * data (`has_marks`; before the first event it is not known, and a peer that sends urgent data then may
+ * lose the end of the reply to a reset).
  *
  * The object around it is held by its owner and by each call that is at it: another task may close
  * the object while a call is suspended. Whoever lets go of it last releases it.
@@ -19,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <weft/time.h>
 
 struct weft_worker;
 struct wf_op;
@@ -35,7 +37,7 @@ struct wf_file {
 	bool drained;
 	struct weft_worker *worker;    /* the only one whose tasks may use it */
 	struct wf_op *reader, *writer; /* pending operations */
-	uint32_t read_turn;	       /* of the worker, when the last reading operation returned */
+	weft_time drained_at;	       /* when `drained` was concluded */
 	uint32_t holds;
 	void (*release)(struct wf_file *file); /* frees the object around it */
 };
@@ -67,6 +69,9 @@ static inline void wf_file_drop(struct wf_file *file)
 
 /* Whether bytes are there that have not been received. Asks the kernel; never suspends. */
 bool wf_file_has_input(const struct wf_file *file);
+
+/* Ends a pending operation, if there is one, with that code. */
+void wf_file_end(struct wf_op *op, int code);
 
 /* Ends the pending operations with WEFT_ECLOSED and closes the descriptor, at the latest when the
  * last of them has settled. Never suspends; harmless when closed already. Only on its worker. */

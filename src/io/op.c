@@ -49,26 +49,27 @@ static int64_t perform(struct wf_op *op, struct wf_task *task, const void *objec
 
 int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason)
 {
-	struct wf_task *task = wf_task_self();
 	struct wf_file *file = op->file;
+	struct wf_task *task = wf_file_user(file);
 	int64_t result;
 
-	if (wf_unlikely(!task || task->worker != file->worker))
+	if (wf_unlikely(!task))
 		return -EPERM;
 	wf_file_hold(file);
 	result = perform(op, task, object, reason);
-	if (wf_op_reads(op))
-		file->read_turn = (uint32_t)task->worker->turns;
 	wf_file_drop(file);
 	return result;
 }
 
-static void end(struct wf_op *op, struct wf_poller *poller)
+void wf_file_end(struct wf_op *op, int code)
 {
+	struct wf_poller *poller;
+
 	if (!op || op->waiter.state != WF_WAIT_ARMED)
 		return;
+	poller = op->file->worker->poller;
 	op->waiter.state = WF_WAIT_REQUESTED;
-	op->waiter.code = WEFT_ECLOSED;
+	op->waiter.code = code;
 	poller->ops->cancel(poller, op);
 }
 
@@ -86,8 +87,8 @@ void wf_file_close(struct wf_file *file)
 	wf_assert(file->worker == wf_worker);
 	if (file->fd < 0)
 		return;
-	end(file->reader, poller);
-	end(file->writer, poller);
+	wf_file_end(file->reader, WEFT_ECLOSED);
+	wf_file_end(file->writer, WEFT_ECLOSED);
 	poller->ops->close(poller, file);
 	file->fd = -1;
 }

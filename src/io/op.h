@@ -9,11 +9,12 @@
  *	SEND	 0 when everything has been sent, 1 when others should have a turn before the rest;
  *		 `done` counts, whatever the result
  *	ACCEPT	 a new descriptor, non-blocking and closed on exec
- *	CONNECT	 0
+ *	CONNECT	 0; 1 when a Unix socket's backlog is full, which only a later attempt can help
  */
 #pragma once
 
 #include "core/wait.h"
+#include "core/worker.h"
 #include "io/file.h"
 
 #include <stddef.h>
@@ -37,6 +38,8 @@ struct wf_op {
 			/* Never changed; the engine builds windows of it from `done`. */
 			const struct iovec *vector;
 			int count;
+			int first;     /* the piece that `done` lies in */
+			size_t offset; /* and how far into it */
 		} send;
 		struct {
 			const struct sockaddr *address;
@@ -45,6 +48,14 @@ struct wf_op {
 	} u;
 	size_t done; /* bytes sent so far */
 };
+
+/* The calling task, if it may use the file; NULL outside a task and in one of another worker. */
+static inline struct wf_task *wf_file_user(const struct wf_file *file)
+{
+	struct wf_task *task = wf_task_self();
+
+	return task && task->worker == file->worker ? task : NULL;
+}
 
 /* Whether the operation waits for input, rather than for room. */
 static inline bool wf_op_reads(const struct wf_op *op)

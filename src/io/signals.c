@@ -8,11 +8,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
+#include <time.h>
 
 struct weft_signals {
 	struct wf_file file;
-	sigset_t before; /* those of the set that the thread had blocked already stay so */
 	sigset_t set;
 };
 
@@ -30,6 +29,38 @@ static int read_numbers(const int *numbers, sigset_t *set)
 		if (*numbers == SIGKILL || *numbers == SIGSTOP || sigaddset(set, *numbers) < 0)
 			return -EINVAL;
 	return 0;
+}
+
+static void block(struct weft_worker *worker, const sigset_t *set)
+{
+	sigset_t before;
+
+	(void)pthread_sigmask(SIG_BLOCK, set, &before); /* fails only for a bad `how` */
+	for (int i = 1; i < NSIG; i++) {
+		if (sigismember(set, i) != 1 || worker->signal_users[i]++ > 0)
+			continue;
+		if (sigismember(&before, i) == 1)
+			(void)sigaddset(&worker->signals_before, i); /* `i` is in a set */
+		else
+			(void)sigdelset(&worker->signals_before, i);
+	}
+}
+
+/* Unblocks the signals that no other set holds and that were not blocked before. Those that have
+ * come were meant for the set; they must not strike now. */
+static void unblock(struct weft_worker *worker, const sigset_t *set)
+{
+	const struct timespec now = { 0 };
+	sigset_t last;
+
+	sigemptyset(&last);
+	for (int i = 1; i < NSIG; i++)
+		if (sigismember(set, i) == 1 && --worker->signal_users[i] == 0 &&
+		    sigismember(&worker->signals_before, i) == 0)
+			(void)sigaddset(&last, i); /* `i` is in a set */
+	while (sigtimedwait(&last, NULL, &now) > 0)
+		continue;
+	(void)pthread_sigmask(SIG_UNBLOCK, &last, NULL); /* fails only for a bad `how` */
 }
 
 int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
@@ -52,8 +83,7 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 		goto free_signals;
 	}
 	wf_file_init(&signals->file, worker, fd, release);
-	/* Fails only for a bad `how`. */
-	(void)pthread_sigmask(SIG_BLOCK, &signals->set, &signals->before);
+	block(worker, &signals->set);
 	*ret_signals = signals;
 	return 0;
 
@@ -76,19 +106,9 @@ int weft_signals_wait(struct weft_signals *signals)
 
 void weft_signals_close(struct weft_signals *signals)
 {
-	struct signalfd_siginfo info;
-	sigset_t mine;
-
 	if (!signals)
 		return;
-	/* What has come was meant for this set; it must not strike when the mask is restored. */
-	while (read(signals->file.fd, &info, sizeof info) > 0)
-		continue;
 	wf_file_close(&signals->file);
-	sigemptyset(&mine);
-	for (int i = 1; i < NSIG; i++)
-		if (sigismember(&signals->set, i) == 1 && sigismember(&signals->before, i) == 0)
-			(void)sigaddset(&mine, i); /* `i` was in a set already */
-	(void)pthread_sigmask(SIG_UNBLOCK, &mine, NULL);
+	unblock(signals->file.worker, &signals->set);
 	wf_file_drop(&signals->file);
 }

@@ -35,7 +35,8 @@ int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn
 int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 {
 	struct weft_worker *worker = wf_worker;
-	int type, family, flags;
+	struct weft_conn *conn;
+	int type, family, flags, r;
 	socklen_t length = sizeof(int);
 
 	if (!worker)
@@ -47,19 +48,40 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
 		return -errno;
 	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+	if (flags < 0)
 		return -errno;
-	return wf_conn_new(worker, fd, family, ret_conn);
+	r = wf_conn_new(worker, fd, family, &conn);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+		r = -errno;
+		conn->file.fd = -1; /* the caller keeps it */
+		weft_close(conn);
+		return r;
+	}
+	*ret_conn = conn;
+	return 0;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */
+
+/* The checkpoint of calls that may end before they run an operation. */
+static int check(const struct weft_conn *conn)
+{
+	struct wf_task *task = wf_file_user(&conn->file);
+
+	return task ? wf_checkpoint(task) : -EPERM;
+}
 
 ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
 {
 	struct wf_op op = { .file = &conn->file, .kind = WF_OP_RECEIVE };
 
-	if (bytes == 0)
-		return -EINVAL;
+	if (wf_unlikely(bytes == 0)) {
+		int r = check(conn);
+
+		return r < 0 ? r : -EINVAL;
+	}
 	op.u.receive.buffer = buffer;
 	op.u.receive.bytes = bytes;
 	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
@@ -69,12 +91,15 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 {
 	size_t done = 0;
 	ssize_t n = 1;
+	int r = 0;
 
 	if (ret_done)
 		*ret_done = 0;
-	if (!wf_task_self())
+	if (!wf_file_user(&conn->file))
 		return -EPERM;
 	wf_file_hold(&conn->file); /* from one read to the next */
+	if (bytes == 0)
+		r = check(conn);
 	while (done < bytes && n > 0) {
 		n = weft_read(conn, (char *)buffer + done, bytes - done);
 		if (n > 0)
@@ -85,7 +110,7 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 		*ret_done = done;
 	if (n == 0)
 		return WEFT_EEOF;
-	return n < 0 ? (int)n : 0;
+	return n < 0 ? (int)n : r;
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -107,17 +132,18 @@ static int send_all(struct weft_conn *conn, const struct iovec *vector, int coun
 		    size_t *ret_done)
 {
 	struct wf_op op = { .file = &conn->file, .kind = WF_OP_SEND, .flags = flags };
-	struct wf_task *task = wf_task_self();
-	int64_t r = task ? 0 : -EPERM;
+	int64_t r = wf_file_user(&conn->file) ? 0 : -EPERM;
 
 	op.u.send.vector = vector;
 	op.u.send.count = count;
-	if (task) {
+	if (r == 0) {
 		wf_file_hold(&conn->file);
-		if (conn->is_writing)
-			r = wf_checkpoint(task);
+		if (wf_unlikely(conn->is_writing || count < 0))
+			r = check(conn);
 		if (r == 0)
-			r = conn->is_writing ? -EBUSY : send_in_turns(conn, &op);
+			r = conn->is_writing ? -EBUSY :
+			    count < 0	     ? -EINVAL :
+					       send_in_turns(conn, &op);
 		wf_file_drop(&conn->file);
 	}
 	if (ret_done)
@@ -143,7 +169,10 @@ int weft_shutdown(struct weft_conn *conn)
 {
 	if (conn->file.fd < 0)
 		return WEFT_ECLOSED;
-	return shutdown(conn->file.fd, SHUT_WR) < 0 ? -errno : 0;
+	if (shutdown(conn->file.fd, SHUT_WR) < 0)
+		return -errno;
+	wf_file_end(conn->file.writer, -EPIPE); /* a Unix socket reports no event for this */
+	return 0;
 }
 
 /* Reads what the peer still sends, within bounds, so that closing does not reset the connection. */
@@ -160,13 +189,14 @@ static void drain(struct weft_conn *conn)
 			n = weft_read(conn, piece, sizeof piece);
 }
 
-/* Whether no input is left. A receive that came up short has told, but only for its turn: later
- * more may have come. */
+/* Whether no input is left. A receive that came up short has told, but only of its own moment: soon
+ * after it is believed, later the kernel is asked. */
 static bool is_all_read(const struct weft_conn *conn)
 {
+	static const weft_time SOON_NS = 50 * WEFT_MICROSECOND;
 	const struct wf_file *file = &conn->file;
 
-	return (file->drained && file->read_turn == (uint32_t)file->worker->turns) ||
+	return (file->drained && weft_now() - file->drained_at < SOON_NS) ||
 	       !wf_file_has_input(file);
 }
 
@@ -178,13 +208,19 @@ static bool is_all_read(const struct weft_conn *conn)
 int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 {
 	struct iovec piece = { .iov_base = (void *)(uintptr_t)buffer, .iov_len = bytes };
+	uint64_t switches;
+	bool all_read;
 	int r;
 
-	if (!wf_task_self())
+	if (!wf_file_user(&conn->file))
 		return -EPERM;
 	wf_file_hold(&conn->file);
-	r = send_all(conn, &piece, 1, is_all_read(conn) ? MSG_MORE : 0, NULL);
-	if (r == 0 && !is_all_read(conn)) /* sending may have taken a while */
+	switches = conn->file.worker->switches;
+	all_read = is_all_read(conn);
+	r = send_all(conn, &piece, 1, all_read ? MSG_MORE : 0, NULL);
+	if (switches != conn->file.worker->switches)
+		all_read = is_all_read(conn); /* sending has taken a while */
+	if (r == 0 && !all_read)
 		drain(conn);
 	if (r != -EBUSY)
 		wf_file_close(&conn->file);
@@ -192,12 +228,14 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 	return r;
 }
 
+/* While a server's handler runs, the object is the server's. */
 void weft_close(struct weft_conn *conn)
 {
 	if (!conn)
 		return;
 	wf_file_close(&conn->file);
-	wf_file_drop(&conn->file);
+	if (!conn->server)
+		wf_file_drop(&conn->file);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */

@@ -8,6 +8,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
+#include <weft/time.h>
+
+static const weft_time RETRY_NS = 5 * WEFT_MILLISECOND;
 
 /* Small writes go out at once: the runtime sends what belongs together in one call. */
 static void set_no_delay(int fd, int family)
@@ -18,15 +21,32 @@ static void set_no_delay(int fd, int family)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a hint */
 }
 
+/* Connects; while the backlog of a Unix socket is full, tries again, as the kernel does for TCP. */
+static int connect_to(struct weft_conn *conn, const struct weft_address *address)
+{
+	struct wf_op op = { .file = &conn->file, .kind = WF_OP_CONNECT };
+	int r;
+
+	do {
+		op.u.connect.address = wf_address_sockaddr(address);
+		op.u.connect.length = address->length;
+		r = (int)wf_op_run(&op, conn, WF_WAIT_CONNECT);
+	} while (r > 0 && (r = weft_sleep(RETRY_NS)) == 0);
+	return r;
+}
+
 int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 {
-	struct wf_op op = { .kind = WF_OP_CONNECT };
+	struct wf_task *task = wf_task_self();
 	struct weft_address address;
 	struct weft_conn *conn;
 	int family, fd, r;
 
-	if (!wf_task_self())
+	if (!task)
 		return -EPERM;
+	r = wf_checkpoint(task);
+	if (r < 0)
+		return r;
 	r = weft_address_parse(address_text, &address, NULL);
 	if (r < 0)
 		return r;
@@ -35,15 +55,12 @@ int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 	if (fd < 0)
 		return -errno;
 	set_no_delay(fd, family);
-	r = wf_conn_new(wf_worker, fd, family, &conn);
+	r = wf_conn_new(task->worker, fd, family, &conn);
 	if (r < 0) {
 		(void)close(fd); /* nothing was sent */
 		return r;
 	}
-	op.file = &conn->file;
-	op.u.connect.address = wf_address_sockaddr(&address);
-	op.u.connect.length = address.length;
-	r = (int)wf_op_run(&op, conn, WF_WAIT_CONNECT);
+	r = connect_to(conn, &address);
 	if (r < 0) {
 		weft_close(conn);
 		return r;

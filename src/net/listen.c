@@ -116,7 +116,7 @@ static void remember_file(struct weft_listener *listener)
 	const char *path = wf_address_path(&listener->address);
 	struct stat status;
 
-	if (path && stat(path, &status) == 0) {
+	if (path && lstat(path, &status) == 0) {
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
 	}
@@ -127,7 +127,7 @@ static void remove_file(const struct weft_listener *listener)
 	const char *path = wf_address_path(&listener->address);
 	struct stat status;
 
-	if (path && stat(path, &status) == 0 && status.st_dev == listener->device &&
+	if (path && lstat(path, &status) == 0 && status.st_dev == listener->device &&
 	    status.st_ino == listener->inode)
 		(void)unlink(path); /* a file that stays is stale, and replaced next time */
 }
@@ -163,16 +163,20 @@ free_listener:
 int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 {
 	struct wf_op op = { .file = &listener->file, .kind = WF_OP_ACCEPT };
+	struct wf_task *task = wf_file_user(&listener->file);
 	struct weft_conn *conn;
 	int64_t fd;
 	int r;
 
-	if (!wf_task_self())
+	if (!task)
 		return -EPERM;
 	/* First, so that without memory the connection stays in the backlog. */
-	r = wf_conn_new(wf_worker, -1, wf_address_family(&listener->address), &conn);
-	if (r < 0)
-		return r;
+	r = wf_conn_new(task->worker, -1, wf_address_family(&listener->address), &conn);
+	if (r < 0) {
+		int stop = wf_checkpoint_soft(task);
+
+		return stop < 0 ? stop : r;
+	}
 	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
 	if (fd < 0) {
 		weft_close(conn);
@@ -192,7 +196,7 @@ void weft_listener_close(struct weft_listener *listener)
 {
 	if (!listener)
 		return;
+	remove_file(listener); /* before the close, after which the inode may be another's */
 	wf_file_close(&listener->file);
-	remove_file(listener);
 	wf_file_drop(&listener->file);
 }

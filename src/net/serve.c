@@ -34,8 +34,9 @@ struct server {
 	void *arg;
 	weft_time grace_ns;
 	uint32_t live, max;
-	struct weft_event room; /* set while live < max */
-	bool grace_over;	/* the connections were cancelled after a soft stop */
+	struct weft_event room;	      /* set while live < max */
+	struct weft_signals *signals; /* if it stops on them */
+	bool grace_over;	      /* the connections were cancelled after a soft stop */
 	struct weft_scope outer;
 	struct weft_scope connections;
 };
@@ -57,6 +58,7 @@ static uint32_t connections_default(void)
 
 static void leave(struct server *server, struct weft_conn *conn)
 {
+	conn->server = NULL;
 	weft_close(conn);
 	if (server->live-- == server->max)
 		weft_event_set(&server->room);
@@ -105,7 +107,8 @@ static int accept_all(struct server *server)
 	while (r >= 0) {
 		struct weft_conn *conn;
 
-		if (server->live >= server->max)
+		/* Not when stopping: then the accept says so, and the listener is closed at once. */
+		if (server->live >= server->max && !server->outer.stopping)
 			r = weft_event_wait(&server->room);
 		if (r == 0)
 			r = weft_accept(server->listener, &conn);
@@ -141,21 +144,15 @@ static int stopper(void *arg)
 
 static int signals(void *arg)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, 0 };
 	struct server *server = arg;
-	struct weft_signals *signals;
-	int r = weft_signals_open(numbers, &signals);
+	int r = weft_signals_wait(server->signals);
 
-	if (r < 0)
-		return r;
-	r = weft_signals_wait(signals);
 	if (r > 0) {
 		weft_scope_stop(&server->outer);
-		r = weft_signals_wait(signals);
+		r = weft_signals_wait(server->signals);
 	}
 	if (r > 0)
 		end_grace(server);
-	weft_signals_close(signals);
 	return r;
 }
 
@@ -182,42 +179,76 @@ static int run(struct server *server)
 	return r == WEFT_ESTOPPING || server->grace_over ? 0 : r;
 }
 
+static int serve(struct server *server)
+{
+	int r, joined;
+
+	weft_scope_open(&server->outer);
+	r = weft_spawn(&server->outer, stopper, server);
+	if (r == 0 && server->signals)
+		r = weft_spawn(&server->outer, signals, server);
+	if (r == 0)
+		r = run(server);
+	weft_scope_cancel(&server->outer);
+	joined = weft_scope_close(&server->outer);
+	(void)joined; /* the helpers end with it; what ended the server is in r */
+	return r;
+}
+
+/* Opened before anything is promised to anybody: from then on a signal stops in good order. */
+static int open_signals(const struct weft_serve_options *options, struct weft_signals **ret_signals)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, 0 };
+
+	*ret_signals = NULL;
+	return options->stop_on_signals ? weft_signals_open(numbers, ret_signals) : 0;
+}
+
+static int serve_with(struct weft_listener *listener, struct weft_signals *signals,
+		      weft_handler *handler, void *arg, const struct weft_serve_options *options)
+{
+	struct server server = {
+		.listener = listener,
+		.signals = signals,
+		.handler = handler,
+		.arg = arg,
+		.grace_ns = options->grace_ns ? options->grace_ns : GRACE_DEFAULT_NS,
+		.max = options->connections_max ? options->connections_max : connections_default(),
+		.room = { .set = true },
+	};
+	int r = wf_task_self() ? serve(&server) : -EPERM;
+
+	weft_listener_close(server.listener); /* NULL when it has run */
+	weft_signals_close(signals);
+	return r;
+}
+
 int weft_serve_listener(struct weft_listener *listener, weft_handler *handler, void *arg,
 			const struct weft_serve_options *options)
 {
 	const struct weft_serve_options *o = options ? options : &default_options;
-	struct server server = {
-		.listener = listener,
-		.handler = handler,
-		.arg = arg,
-		.grace_ns = o->grace_ns ? o->grace_ns : GRACE_DEFAULT_NS,
-		.max = o->connections_max ? o->connections_max : connections_default(),
-		.room = { .set = true },
-	};
-	int r, joined;
+	struct weft_signals *signals;
+	int r = open_signals(o, &signals);
 
-	if (!wf_task_self()) {
-		weft_listener_close(listener);
-		return -EPERM;
-	}
-	weft_scope_open(&server.outer);
-	r = weft_spawn(&server.outer, stopper, &server);
-	if (r == 0 && o->stop_on_signals)
-		r = weft_spawn(&server.outer, signals, &server);
 	if (r == 0)
-		r = run(&server);
-	weft_listener_close(server.listener); /* NULL when it has run */
-	weft_scope_cancel(&server.outer);
-	joined = weft_scope_close(&server.outer);
-	/* Of the helpers only the signals can fail by themselves; that made `run` return a stop. */
-	return r == -ECANCELED && joined != -ECANCELED ? joined : r;
+		return serve_with(listener, signals, handler, arg, o);
+	weft_listener_close(listener);
+	return r;
 }
 
 int weft_serve(const char *address, weft_handler *handler, void *arg,
 	       const struct weft_serve_options *options)
 {
+	const struct weft_serve_options *o = options ? options : &default_options;
 	struct weft_listener *listener;
-	int r = weft_listen(address, options ? &options->listen : NULL, &listener);
+	struct weft_signals *signals;
+	int r = open_signals(o, &signals);
 
-	return r < 0 ? r : weft_serve_listener(listener, handler, arg, options);
+	if (r < 0)
+		return r;
+	r = weft_listen(address, &o->listen, &listener);
+	if (r == 0)
+		return serve_with(listener, signals, handler, arg, o);
+	weft_signals_close(signals);
+	return r;
 }

@@ -51,7 +51,7 @@ int wf_guard_probe(enum weft_guard *ret_guard)
 	else if (wanted && strcmp(wanted, "canary") == 0)
 		*ret_guard = WEFT_GUARD_CANARY;
 	else if (wanted && *wanted && strcmp(wanted, "light") != 0)
-		return -EINVAL;
+		return WEFT_EOPTION;
 	else
 		*ret_guard = light_guards_work() ? WEFT_GUARD_LIGHT : WEFT_GUARD_MPROTECT;
 	return 0;

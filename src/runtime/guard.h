@@ -6,7 +6,7 @@
 #include <weft/run.h>
 
 /* The best kind of guard that works, found by trying it; WEFT_GUARD=light|mprotect|canary asks for
- * one and gets that or a lesser one. -EINVAL for another word. */
+ * one and gets that or a lesser one. WEFT_EOPTION for another word. */
 int wf_guard_probe(enum weft_guard *ret_guard);
 
 /* How many mprotect guards may be made: each costs two mappings, and the program needs its own. */

@@ -35,7 +35,7 @@ static int open_engine(const char *name, struct wf_memory *memory, struct wf_pol
 	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
 		if (strcmp(engines[i].name, name) == 0)
 			return engines[i].new(memory, ret_poller);
-	return -ENOENT;
+	return WEFT_EOPTION;
 }
 
 static bool is_set(const char *variable)

@@ -24,7 +24,11 @@ static const struct {
 	{ WEFT_ESTOPPING, "WEFT_ESTOPPING", "The scope was asked to stop" },
 	{ WEFT_ECLOSED, "WEFT_ECLOSED", "The object was closed" },
 	{ WEFT_EEOF, "WEFT_EEOF", "The input ended too early" },
-	{ WEFT_EADDRESS, "WEFT_EADDRESS", "The text is not an address" },
+	{ WEFT_EADDRESS, "WEFT_EADDRESS",
+	  "The text is not an address like 127.0.0.1:80, [::1]:80 or unix:/path" },
+	{ WEFT_EOPTION, "WEFT_EOPTION",
+	  "An option is not valid: stack_bytes, the engine (WEFT_ENGINE: epoll), or the guard "
+	  "(WEFT_GUARD: light, mprotect, canary)" },
 	{ -4000, "UNKNOWN", "Unknown error" },
 	{ WEFT_EDEADLINE + 1, "UNKNOWN", "Unknown error" },
 	{ INT_MIN, "UNKNOWN", "Unknown error" },

@@ -81,7 +81,7 @@ WF_TEST(bad_sizes_are_refused)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct wf_stacks_options options = { .stack_bytes = bad[i], .entry = stand_by };
 
-		wf_assert_result(wf_stacks_init(&stacks, &memory, &options), -EINVAL);
+		wf_assert_result(wf_stacks_init(&stacks, &memory, &options), WEFT_EOPTION);
 	}
 	ck_assert_uint_eq(tally.calls, 0);
 }

@@ -234,7 +234,7 @@ static int fault_outside_a_task(void *arg)
 
 	ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
 	r = weft_run(raise_in_a_task, NULL, &(struct weft_options){ .stack_bytes = 1 });
-	wf_assert_result(r, -EINVAL);
+	wf_assert_result(r, WEFT_EOPTION);
 	return touch_forbidden(arg);
 }
 

@@ -53,7 +53,7 @@ WF_TEST(bad_stack_size_is_refused)
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		struct weft_options options = { .stack_bytes = sizes[i] };
 
-		wf_assert_result(weft_run(must_not_run, NULL, &options), -EINVAL);
+		wf_assert_result(weft_run(must_not_run, NULL, &options), WEFT_EOPTION);
 	}
 }
 
@@ -70,9 +70,9 @@ WF_TEST(unknown_engine_is_refused)
 {
 	struct weft_options options = { .engine = "perpetuum mobile" };
 
-	wf_assert_result(weft_run(must_not_run, NULL, &options), -ENOENT);
+	wf_assert_result(weft_run(must_not_run, NULL, &options), WEFT_EOPTION);
 	ck_assert_int_eq(setenv("WEFT_ENGINE", "perpetuum mobile", 1), 0);
-	wf_assert_result(weft_run(must_not_run, NULL, NULL), -ENOENT);
+	wf_assert_result(weft_run(must_not_run, NULL, NULL), WEFT_EOPTION);
 	options.engine = "epoll";
 	wf_assert_result(weft_run(return_number, &(int){ 3 }, &options), 3);
 	ck_assert_int_eq(setenv("WEFT_ENGINE", "", 1), 0);
@@ -83,7 +83,7 @@ WF_TEST(unknown_engine_is_refused)
 WF_TEST(unknown_guard_is_refused)
 {
 	ck_assert_int_eq(setenv("WEFT_GUARD", "dog", 1), 0);
-	wf_assert_result(weft_run(must_not_run, NULL, NULL), -EINVAL);
+	wf_assert_result(weft_run(must_not_run, NULL, NULL), WEFT_EOPTION);
 	ck_assert_int_eq(setenv("WEFT_GUARD", "", 1), 0);
 	wf_assert_result(weft_run(return_number, &(int){ 3 }, NULL), 3);
 }
