@@ -49,11 +49,15 @@ int main(int argc, char **argv)
 	struct weft_address parsed;
 	int r;
 
-	if (argc > 2)
-		idle_ns = strtol(argv[2], NULL, 10) * WEFT_MILLISECOND;
-	if (idle_ns <= 0) {
-		(void)fprintf(stderr, "echo: \"%s\" is no number of milliseconds\n", argv[2]);
-		return 2;
+	if (argc > 2) {
+		char *end;
+		long idle_ms = strtol(argv[2], &end, 10);
+
+		if (*end || idle_ms < 1 || idle_ms > 86400000) {
+			(void)fprintf(stderr, "echo: \"%s\" is not 1 to 86400000 ms\n", argv[2]);
+			return 2;
+		}
+		idle_ns = idle_ms * WEFT_MILLISECOND;
 	}
 	if (weft_address_parse(address, &parsed, why) < 0) {
 		(void)fprintf(stderr, "echo: %s\n", why);

@@ -102,7 +102,8 @@ int weft_shutdown(struct weft_conn *conn) WEFT_MUST_USE;
 /* Sends the last bytes and ends the connection, in as few segments as that takes: when all input
  * has been read, the end travels with the data. With unread input it drains what comes, at most
  * 64 KiB and for at most a second, because closing on unread input makes the kernel reset the
- * connection and lose the bytes. A checkpoint. 0, or the error of weft_write. Afterwards only
+ * connection and lose the bytes. A weft_read that took all there was is believed for 50 us; only what
+ * comes within them can have that effect. A checkpoint. 0, or the error of weft_write. Afterwards only
  * weft_close may be used, unless the result was -EBUSY. */
 int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes) WEFT_MUST_USE;
 

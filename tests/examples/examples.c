@@ -201,6 +201,58 @@ WF_TEST(bad_addresses_are_explained)
 	peer_close(fd);
 }
 
+/* A runtime that cannot start says why, in each program that has nothing else to say. */
+WF_TEST(bad_options_are_explained)
+{
+	static const char *const names[] = { "deadline", "handover", "hello",
+					     "nested",	 "shield",   "thread" };
+
+	ck_assert_int_eq(setenv("WEFT_ENGINE", "nonsense", 1), 0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char path[1024], sentence[64];
+
+		(void)snprintf(path, sizeof path, "%s/%s", PATH(""), names[i]);
+		(void)snprintf(sentence, sizeof sentence, "%s: An option is not valid", names[i]);
+		check_failure(ARGV(path), 1, sentence);
+		check_failure(ARGV(path), 1, "WEFT_ENGINE: epoll");
+	}
+}
+
+/* An idle time that is none is refused. */
+WF_TEST(bad_idle_time_is_explained)
+{
+	static const char *const times[] = { "x", "", "0", "-5", "12x", "99999999999999" };
+
+	for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+		char sentence[64];
+
+		(void)snprintf(sentence, sizeof sentence, "echo: \"%s\" is not 1 to 86400000 ms",
+			       times[i]);
+		check_failure(ARGV(PATH("echo"), own_address(), times[i]), 2, sentence);
+	}
+}
+
+/* With port 0 it tells the port that it got. */
+WF_TEST(echo_tells_its_port)
+{
+	static const char greeting[] = "echo: listening on 127.0.0.1:";
+	static struct program program;
+	char *address;
+	int fd;
+
+	program_start(&program, ARGV(PATH("echo"), "127.0.0.1:0"));
+	ck_assert_ptr_nonnull(fgets(program.output, sizeof program.output, program.out));
+	ck_assert_int_eq(strncmp(program.output, greeting, sizeof greeting - 1), 0);
+	address = strstr(program.output, "127.0.0.1:");
+	address[strcspn(address, "\n")] = 0;
+	ck_assert_str_ne(address, "127.0.0.1:0");
+	fd = program_dial(address);
+	peer_say(fd, "hello");
+	peer_hear(fd, "hello");
+	peer_close(fd);
+	end_server(&program, SIGTERM);
+}
+
 /* The process that a trace is about: its lines begin with the number. */
 static pid_t read_traced(const char *path)
 {

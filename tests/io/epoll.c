@@ -4,8 +4,13 @@
 #include "net/peer.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <weft/event.h>
 
 /* ---- Events that come too late --------------------------------------------------------------- */
@@ -272,6 +277,53 @@ WF_TASK_TEST(idle_costs_nothing)
 	weft_close(call.conn);
 	weft_listener_close(listener);
 	peer_close(peer);
+}
+
+/* Has the kernel refuse epoll_pwait2 as a sandbox does that does not know it; false if it cannot. */
+static bool forbid_pwait2(void)
+{
+	struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_pwait2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof steps / sizeof *steps, steps };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+	       syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, 0) < 0 && errno == EPERM;
+}
+
+static int sleep_in_few_turns(void *arg)
+{
+	weft_time start = weft_now();
+	uint64_t before = turns();
+
+	rest(100);
+	ck_assert_int_ge(weft_now() - start, 100 * WEFT_MILLISECOND);
+	ck_assert_uint_lt(turns() - before, 20);
+	return arg != NULL;
+}
+
+enum { NO_SANDBOX = 77 };
+
+static int sleep_in_a_sandbox(void *arg)
+{
+	if (!forbid_pwait2())
+		return NO_SANDBOX;
+	return weft_run(sleep_in_few_turns, arg, NULL) != 0;
+}
+
+/* Where epoll_pwait2 is refused, not missing, the engine sleeps all the same: it does not spin. */
+WF_TEST(refused_pwait2_does_not_spin)
+{
+	struct wf_child child = wf_child(sleep_in_a_sandbox, NULL);
+
+	if (child.status == NO_SANDBOX)
+		wf_skip("the kernel or Valgrind allows no seccomp filter");
+	ck_assert_str_eq(child.errors, "");
+	ck_assert_int_eq(child.status, 0);
 }
 
 struct knock {

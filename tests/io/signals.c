@@ -130,6 +130,64 @@ WF_TASK_TEST(blocked_before_stays_blocked)
 	ck_assert(is_blocked(SIGUSR2));
 }
 
+static const int term_signals[] = { SIGTERM, 0 };
+static const int mixed_signals[] = { SIGUSR1, SIGTERM, 0 };
+
+/* Opens two sets that both hold SIGTERM. */
+static void open_two(struct weft_signals *ret_sets[2])
+{
+	wf_assert_result(weft_signals_open(term_signals, &ret_sets[0]), 0);
+	wf_assert_result(weft_signals_open(mixed_signals, &ret_sets[1]), 0);
+}
+
+/* A signal that two sets hold stays blocked until both are closed, whichever goes first. */
+WF_TASK_TEST(mask_is_restored_by_the_last_set)
+{
+	for (int first = 0; first < 2; first++) {
+		struct weft_signals *sets[2];
+
+		open_two(sets);
+		weft_signals_close(sets[first]);
+		ck_assert(is_blocked(SIGTERM));
+		ck_assert_int_eq(is_blocked(SIGUSR1), first == 0);
+		weft_signals_close(sets[!first]);
+		ck_assert(!is_blocked(SIGTERM) && !is_blocked(SIGUSR1));
+	}
+}
+
+/* What the thread had blocked before both sets stays blocked after them. */
+WF_TASK_TEST(blocked_before_two_sets_stays_blocked)
+{
+	struct weft_signals *sets[2];
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &mask, NULL), 0);
+	open_two(sets);
+	weft_signals_close(sets[0]);
+	weft_signals_close(sets[1]);
+	ck_assert(is_blocked(SIGTERM));
+	ck_assert(!is_blocked(SIGUSR1));
+}
+
+/* A set that is closed takes along the signals that only it holds, and leaves the others theirs. */
+WF_TASK_TEST(pending_ones_stay_for_another_set)
+{
+	struct weft_signals *sets[2];
+	int number = 0;
+
+	open_two(sets);
+	send_signal(SIGTERM);
+	send_signal(SIGUSR1);
+	weft_signals_close(sets[1]);
+	ck_assert(!is_blocked(SIGUSR1));
+	WEFT_DEADLINE(weft_after(WEFT_SECOND))
+		number = weft_signals_wait(sets[0]);
+	ck_assert_int_eq(number, SIGTERM);
+	weft_signals_close(sets[0]);
+}
+
 /* Signals that came and were not waited for do not strike when the set is closed; their default
  * action would end the process. */
 WF_TASK_TEST(pending_ones_go_with_the_set)

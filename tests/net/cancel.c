@@ -290,6 +290,42 @@ WF_TASK_TEST(read_leaves_the_memory_alone_afterwards)
 	close_stream(&stream, &trial);
 }
 
+static void check_idle_calls(struct weft_conn *conn, int code)
+{
+	struct weft_conn *dialled;
+	size_t done = 99;
+	char byte;
+
+	wf_assert_result(weft_dial("nonsense", &dialled), code);
+	wf_assert_result(weft_read(conn, &byte, 0), code);
+	wf_assert_result(weft_read_full(conn, &byte, 0, &done), code);
+	ck_assert_uint_eq(done, 0);
+	wf_assert_result(weft_writev(conn, NULL, -1, NULL), code);
+}
+
+static void call_idly(void *conn)
+{
+	check_idle_calls(conn, -EPERM);
+}
+
+/* Calls that have nothing to wait for, or are wrong, are checkpoints like all others. */
+WF_TASK_TEST(calls_without_work_are_checkpoints)
+{
+	struct weft_scope scope;
+	int peer;
+	struct weft_conn *conn = open_pair(&peer);
+
+	weft_scope_open(&scope);
+	weft_scope_cancel(&scope);
+	check_idle_calls(conn, -ECANCELED);
+	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	/* And, like all others, for tasks: a post is none. */
+	wf_assert_result(weft_post(weft_worker_self(), call_idly, conn), 0);
+	rest(5);
+	weft_close(conn);
+	peer_close(peer);
+}
+
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 static void operate_write(struct trial *trial)

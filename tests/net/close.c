@@ -3,6 +3,7 @@
 #include "net/peer.h"
 
 #include <stdlib.h>
+#include <weft/serve.h>
 
 enum { MEGABYTE = 1 << 20 };
 
@@ -110,6 +111,36 @@ WF_TASK_TEST(shutdown_ends_the_output_only)
 	peer_close(peer);
 }
 
+static void check_shutdown_in_a_write(struct weft_conn *(*open)(int *ret_peer))
+{
+	struct call call = { .bytes = 16 * MEGABYTE };
+	struct weft_scope scope;
+	int peer;
+
+	call.memory = calloc(1, call.bytes);
+	call.conn = open(&peer);
+	weft_scope_open(&scope);
+	SPAWN(&scope, call_write, &call);
+	rest(5);
+	ck_assert(!call.ended);
+	wf_assert_result(weft_shutdown(call.conn), 0);
+	rest(5);
+	ck_assert(call.ended);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	wf_assert_result(call.result, -EPIPE);
+	ck_assert_uint_lt(call.done, call.bytes);
+	weft_close(call.conn);
+	peer_close(peer);
+	free(call.memory);
+}
+
+/* A shutdown ends the write of another task; on a Unix socket the kernel would not wake it. */
+WF_TASK_TEST(shutdown_ends_a_write)
+{
+	check_shutdown_in_a_write(open_pair);
+	check_shutdown_in_a_write(open_tcp_pair);
+}
+
 /* A close is seen by the peer, in a cancelled scope too. */
 WF_TASK_TEST(close_works_when_cancelled)
 {
@@ -129,6 +160,66 @@ WF_TASK_TEST(close_works_when_cancelled)
 WF_TASK_TEST(null_is_closed)
 {
 	weft_close(NULL);
+}
+
+/* ---- A server's handler ends it -------------------------------------------------------------- */
+
+static int close_itself(struct weft_conn *conn, void *served)
+{
+	char byte;
+	int r = weft_read_full(conn, &byte, 1, NULL);
+
+	if (r == 0)
+		r = byte == 'w' ? weft_write(conn, "bye", 3, NULL) : weft_finish(conn, "bye", 3);
+	weft_close(conn);
+	++*(int *)served;
+	return r < 0 ? r : weft_yield(); /* others may run before the server takes over */
+}
+
+struct server {
+	struct weft_listener *listener;
+	int served;
+};
+
+static int serve(void *arg)
+{
+	struct server *server = arg;
+
+	return weft_serve_listener(server->listener, close_itself, &server->served, NULL);
+}
+
+static int ask_closing_handlers(void *arg)
+{
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct server server = { .listener = wf_listen_loopback(text) };
+	struct weft_scope scope;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	SPAWN(&scope, serve, &server);
+	for (int i = 0; i < 20; i++) {
+		int peer = peer_dial(text);
+
+		peer_say(peer, i % 2 ? "w" : "f");
+		while (server.served <= i)
+			rest(1);
+		peer_hear(peer, "bye");
+		peer_hear_end(peer);
+		peer_close(peer);
+	}
+	weft_scope_stop(&scope);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	return 0;
+}
+
+/* A handler may close its connection before its server does; the memory is released once. */
+WF_TEST(handler_closes_its_connection)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
+
+	wf_assert_result(weft_run(ask_closing_handlers, NULL, &options), 0);
+	ck_assert_uint_eq(tally.blocks, 0);
 }
 
 /* ---- We end while another task is at it ------------------------------------------------------ */

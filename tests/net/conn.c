@@ -246,7 +246,33 @@ WF_TASK_TEST(writev_of_many_pieces)
 	free(memory);
 }
 
-/* Nothing can be written, in each of its forms. */
+/* So are twenty thousand pieces of one byte. */
+WF_TASK_TEST(writev_of_single_bytes)
+{
+	enum { PIECES = 20 * 1000 };
+	static struct iovec vector[PIECES];
+	static char memory[PIECES], received[PIECES];
+	struct call reader = { .memory = received, .bytes = PIECES };
+	struct weft_scope scope;
+	struct weft_conn *writer;
+	size_t done;
+
+	fill_stream(memory, 0, PIECES);
+	for (int i = 0; i < PIECES; i++)
+		vector[i] = (struct iovec){ memory + i, 1 };
+	open_both(&writer, &reader.conn);
+	weft_scope_open(&scope);
+	SPAWN(&scope, call_read_full, &reader);
+	wf_assert_result(weft_writev(writer, vector, PIECES, &done), 0);
+	ck_assert_uint_eq(done, PIECES);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	wf_assert_result(reader.result, 0);
+	check_stream(received, 0, PIECES);
+	weft_close(writer);
+	weft_close(reader.conn);
+}
+
+/* Nothing can be written, in each of its forms; less than nothing cannot. */
 WF_TASK_TEST(write_of_nothing)
 {
 	static const struct iovec empty[3];
@@ -258,6 +284,7 @@ WF_TASK_TEST(write_of_nothing)
 	ck_assert_uint_eq(done, 0);
 	wf_assert_result(weft_writev(conn, empty, 3, NULL), 0);
 	wf_assert_result(weft_writev(conn, NULL, 0, NULL), 0);
+	wf_assert_result(weft_writev(conn, empty, -1, NULL), -EINVAL);
 	peer_close(peer);
 	weft_close(conn);
 }
@@ -512,6 +539,30 @@ WF_TASK_TEST(conn_from_fd_refuses)
 	peer_close(pipe_fds[0]);
 	peer_close(pipe_fds[1]);
 	peer_close(datagram);
+}
+
+static int keep_flags(void *arg)
+{
+	struct wf_tally *tally = arg;
+	struct weft_conn *conn;
+	int fds[2];
+
+	wf_socketpair(fds);
+	tally->fails_at = tally->calls + 1;
+	wf_assert_result(weft_conn_from_fd(fds[0], &conn), -ENOMEM);
+	ck_assert_int_eq(fcntl(fds[0], F_GETFL) & O_NONBLOCK, 0);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
+	return 0;
+}
+
+/* Without memory the socket stays the caller's, and blocking. */
+WF_TEST(conn_from_fd_without_memory)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
+
+	wf_assert_result(weft_run(keep_flags, &tally, &options), 0);
 }
 
 /* Connections belong to the runtime. */

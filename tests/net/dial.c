@@ -166,6 +166,92 @@ WF_TASK_TEST(refused_late)
 	wf_assert_result(dialling.result, -ECONNREFUSED);
 }
 
+/* A Unix socket that listens and is full: the kernel refuses who knocks, and does not wake him. */
+struct full_socket {
+	char folder[32], path[64], text[80];
+	int fd, filling;
+};
+
+static int knock(const struct full_socket *full, int flags)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
+
+	ck_assert_int_ge(fd, 0);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", full->path);
+	if (connect(fd, (void *)&address, sizeof address) == 0)
+		return fd;
+	ck_assert_int_eq(errno, EAGAIN);
+	peer_close(fd);
+	return -1;
+}
+
+static void open_full_socket(struct full_socket *full)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	(void)strcpy(full->folder, "/tmp/weft-dial-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(full->folder));
+	(void)snprintf(full->path, sizeof full->path, "%s/socket", full->folder);
+	(void)snprintf(full->text, sizeof full->text, "unix:%s", full->path);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", full->path);
+	full->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(full->fd, (void *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(full->fd, 0), 0);
+	full->filling = knock(full, 0);
+	ck_assert_int_eq(knock(full, SOCK_NONBLOCK), -1);
+}
+
+static void close_full_socket(struct full_socket *full)
+{
+	peer_close(full->filling);
+	peer_close(full->fd);
+	ck_assert_int_eq(unlink(full->path), 0);
+	ck_assert_int_eq(rmdir(full->folder), 0);
+}
+
+/* A full Unix socket is waited for, and dialled when there is room. */
+WF_TASK_TEST(full_unix_socket_is_waited_for)
+{
+	struct full_socket full;
+	struct dialling dialling = { .text = full.text };
+	struct weft_scope scope;
+	int first, second;
+
+	open_full_socket(&full);
+	weft_scope_open(&scope);
+	SPAWN(&scope, dial, &dialling);
+	rest(20);
+	ck_assert(!dialling.ended);
+	first = accept(full.fd, NULL, NULL);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	wf_assert_result(dialling.result, 0);
+	second = accept(full.fd, NULL, NULL);
+	peer_say(second, "x");
+	peer_hear(weft_conn_fd(dialling.conn), "x");
+	weft_close(dialling.conn);
+	peer_close(first);
+	peer_close(second);
+	close_full_socket(&full);
+}
+
+/* If there is none, the deadline ends it. */
+WF_TASK_TEST(full_unix_socket_until_the_deadline)
+{
+	struct full_socket full;
+	struct weft_conn *conn;
+	weft_time start;
+	int r = 0;
+
+	open_full_socket(&full);
+	start = weft_now();
+	WEFT_DEADLINE(weft_after(20 * WEFT_MILLISECOND))
+		r = weft_dial(full.text, &conn);
+	wf_assert_result(r, WEFT_EDEADLINE);
+	ck_assert_int_ge(weft_now() - start, 20 * WEFT_MILLISECOND);
+	close_full_socket(&full);
+}
+
 /* ---- Shortage -------------------------------------------------------------------------------- */
 
 /* Without a descriptor nothing is dialled. */

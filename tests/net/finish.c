@@ -213,6 +213,58 @@ WF_TASK_TEST(late_input_after_a_wait_loses_no_reply)
 	check_late_input(true);
 }
 
+/* A connection whose last read took all there was. */
+static struct weft_conn *open_drained(int *ret_peer)
+{
+	char buffer[100];
+	struct weft_conn *conn = open_tcp_pair(ret_peer);
+
+	peer_say(*ret_peer, "request");
+	ck_assert_int_eq(weft_read(conn, buffer, sizeof buffer), 7);
+	return conn;
+}
+
+static void check_reply(struct weft_conn *conn, int peer)
+{
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	wf_assert_result(weft_finish(conn, "timed out", 9), 0);
+	peer_hear(peer, "timed out");
+	peer_hear_end(peer);
+	weft_close(conn);
+	peer_close(peer);
+}
+
+/* A read that a deadline refused has not looked: what an earlier one found does not count. */
+WF_TASK_TEST(late_input_after_a_refused_read_loses_no_reply)
+{
+	char byte;
+	ssize_t n = 0;
+	int peer;
+	struct weft_conn *conn = open_drained(&peer);
+
+	peer_say(peer, " and more of it");
+	rest(2);
+	WEFT_DEADLINE(weft_now() - WEFT_SECOND)
+		n = weft_read(conn, &byte, 1);
+	wf_assert_result(n, WEFT_EDEADLINE);
+	check_reply(conn, peer);
+}
+
+/* Input may come while a task computes, and no turn of the engine tells of it. */
+WF_TASK_TEST(late_input_while_computing_loses_no_reply)
+{
+	int peer;
+	struct weft_conn *conn = open_drained(&peer);
+	weft_time start = clock_ns();
+
+	while (clock_ns() - start < 5 * WEFT_MILLISECOND)
+		continue;
+	peer_say(peer, " and more of it");
+	while (clock_ns() - start < 10 * WEFT_MILLISECOND)
+		continue;
+	check_reply(conn, peer);
+}
+
 /* ---- Hostile peers --------------------------------------------------------------------------- */
 
 struct flood {

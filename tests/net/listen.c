@@ -315,6 +315,52 @@ WF_TASK_TEST(file_of_a_successor_is_left_alone)
 	remove_folder();
 }
 
+/* A link that has taken the place of our file is not removed, even if it leads to that. */
+WF_TASK_TEST(link_of_a_successor_is_left_alone)
+{
+	struct weft_listener *listener;
+	struct stat status;
+	char moved[80];
+
+	make_folder();
+	(void)snprintf(moved, sizeof moved, "%s/moved", folder);
+	listener = listen_on(unix_text);
+	ck_assert_int_eq(rename(path, moved), 0);
+	ck_assert_int_eq(symlink(moved, path), 0);
+	weft_listener_close(listener);
+	ck_assert_int_eq(lstat(path, &status), 0);
+	ck_assert(S_ISLNK(status.st_mode));
+	ck_assert_int_eq(unlinkat(AT_FDCWD, path, 0), 0);
+	ck_assert_int_eq(unlinkat(AT_FDCWD, moved, 0), 0);
+	remove_folder();
+}
+
+static int watched;		 /* a descriptor */
+static int flags_at_last_unlink; /* its flags when a file was removed; -1 if it was closed */
+
+/* In place of the C library's, for the library under test: looks before it removes. */
+int unlink(const char *name)
+{
+	flags_at_last_unlink = fcntl(watched, F_GETFD);
+	return unlinkat(AT_FDCWD, name, 0);
+}
+
+/* The file is removed while the socket is open: after that its inode could be a successor's. */
+WF_TASK_TEST(socket_file_is_removed_first)
+{
+	struct weft_listener *listener;
+
+	make_folder();
+	watched = dup(STDOUT_FILENO); /* the number that the socket will have */
+	peer_close(watched);
+	listener = listen_on(unix_text);
+	ck_assert_int_ge(fcntl(watched, F_GETFD), 0);
+	flags_at_last_unlink = -1;
+	weft_listener_close(listener);
+	ck_assert_int_ge(flags_at_last_unlink, 0);
+	remove_folder();
+}
+
 /* A folder one may not write to is refused. */
 WF_TASK_TEST(folder_without_permission)
 {

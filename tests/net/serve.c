@@ -347,6 +347,42 @@ WF_TASK_TEST(sigterm_stops_softly)
 	peer_close(peer);
 }
 
+static int raise_sigterm(void *arg)
+{
+	(void)arg;
+	return raise(SIGTERM);
+}
+
+static int serve_signalled(void *arg)
+{
+	const struct weft_serve_options options = { .stop_on_signals = true };
+	struct weft_scope scope;
+	int r, joined;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	SPAWN(&scope, raise_sigterm, NULL); /* runs when the server first suspends */
+	r = weft_serve("127.0.0.1:0", answer, NULL, &options);
+	joined = weft_scope_close(&scope);
+	return r ? r : joined;
+}
+
+static int run_signalled(void *arg)
+{
+	(void)signal(SIGTERM, SIG_DFL); /* not what Check does, which ends the parent, too */
+	return weft_run(serve_signalled, arg, NULL) != 0;
+}
+
+/* SIGTERM stops a server softly from its very beginning, before its tasks have run. */
+WF_TEST(sigterm_at_the_beginning)
+{
+	struct wf_child child = wf_child(run_signalled, NULL);
+
+	ck_assert_str_eq(child.errors, "");
+	ck_assert_int_eq(child.signal, 0);
+	ck_assert_int_eq(child.status, 0);
+}
+
 /* A second signal, of either kind, cuts the grace period short. */
 WF_TASK_TEST(second_signal_ends_the_grace)
 {
@@ -400,6 +436,50 @@ WF_TASK_TEST(stop_without_room)
 	peer_hear(peers[0], "q");
 	for (int i = 0; i < 3; i++)
 		peer_close(peers[i]);
+}
+
+static void stop_posted(void *scope)
+{
+	weft_scope_stop(scope);
+}
+
+/* Checks that nobody listens any more, but the handler still runs. */
+static void check_closed(const struct server *server)
+{
+	struct weft_address address;
+	int late;
+
+	ck_assert(!server->ended);
+	ck_assert_int_eq(server->running, 1);
+	wf_assert_result(weft_address_parse(server->text, &address, NULL), 0);
+	late = peer_socket(&address);
+	ck_assert_int_eq(peer_connect(late, server->text), ECONNREFUSED);
+	peer_close(late);
+}
+
+/* A soft stop closes the listener at once while there is no room: when the last room has long been
+ * taken, and when the connection that takes it is accepted in the same turn. */
+WF_TASK_TEST(stop_without_room_closes_the_listener)
+{
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct server server = { .options.connections_max = 1,
+					 .hold_ns = 200 * WEFT_MILLISECOND };
+		int peer;
+
+		start(&server, answer);
+		rest(5);
+		peer = peer_dial(server.text);
+		peer_say(peer, "q");
+		if (!at_once)
+			rest(5);
+		wf_assert_result(weft_post(weft_worker_self(), stop_posted, &server.scope), 0);
+		rest(10);
+		check_closed(&server);
+		expect(&server, 0);
+		ck_assert_int_eq(server.served, 1);
+		peer_hear(peer, "q");
+		peer_close(peer);
+	}
 }
 
 /* Connects from a loopback address of its own, so that no port is used up. */
