@@ -5,7 +5,7 @@
  * The scheduler sleeps in the engine, and takes time and chance from it, although engines lie in a
  * higher layer: an engine in io/ fills in this table, and runtime/ hands it to the worker. The
  * scheduler itself calls now, random, wait and wake; operations are submitted and cancelled by
- * io/op.c.
+ * io/op.c, files parked by io/watch.c.
  *
  * An operation is shaped as a completion: it is submitted, and it settles once, with a result. The
  * memory it names is the engine's from submission until then. Its states are those of its waiter
@@ -45,6 +45,11 @@ struct wf_poller_ops {
 	/* Asks a pending operation to end, with op->waiter.code as its result if nothing was done. It
 	 * settles now or inside a later wait. Cannot fail. */
 	void (*cancel)(struct wf_poller *poller, struct wf_op *op);
+
+	/* Watches a file that is parked: its kind's `readable` is called, in a later wait, whenever
+	 * input or the end of it may have come, until the file is no longer parked. 1 if input is
+	 * there now, 0, or why it cannot be watched. */
+	int (*park)(struct wf_poller *poller, struct wf_file *file);
 
 	/* Releases the descriptor of a file whose pending operations have been cancelled; closes it
 	 * at once, or when the last of them has settled. */

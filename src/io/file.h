@@ -3,7 +3,8 @@
  * A descriptor that tasks do operations on: what the engine knows about it, and who is at it.
  *
  * It is embedded in connections, listeners and the like. At most one reading operation (receive,
- * accept) and one writing operation (send, connect) are pending at a time.
+ * accept) and one writing operation (send, connect) are pending at a time. In place of a reading
+ * operation a file may be *parked*: then its kind is told when there may be input (io/watch.c).
  *
  * The hints tell what the next attempt would find. `readable` is cleared when an attempt would
  * block, and when a receive came up short, which on an edge-triggered stream means the same; a
@@ -15,6 +16,8 @@
  *
  * The object around it is held by its owner and by each call that is at it: another task may close
  * the object while a call is suspended. Whoever lets go of it last releases it.
+ *
+ * A parked connection is little more than this struct, so every byte of it counts.
  */
 #pragma once
 
@@ -23,36 +26,50 @@
 #include <weft/time.h>
 
 struct weft_worker;
+struct wf_file;
 struct wf_op;
 
+struct wf_file_kind {
+	/* Frees the object around the file. */
+	void (*release)(struct wf_file *file);
+	/* There may be input, and nobody else is to have it; only of kinds that park. */
+	void (*readable)(struct wf_file *file);
+};
+
+/* What an engine has the kernel report. */
+enum { WF_WATCH_INPUT = 1, WF_WATCH_OUTPUT = 2 };
+
 struct wf_file {
-	int fd; /* -1 when closed */
-	/* Belongs to the engine: what it watches the descriptor for, and the tag that tells this
-	 * registration from earlier ones of the same number. */
-	uint32_t watched;
-	uint32_t generation;
-	bool readable, writable; /* an attempt may succeed */
-	bool hung_up;
-	bool has_marks;
-	bool drained;
-	struct weft_worker *worker;    /* the only one whose tasks may use it */
+	struct weft_worker *worker; /* the only one whose tasks may use it */
+	const struct wf_file_kind *kind;
 	struct wf_op *reader, *writer; /* pending operations */
 	weft_time drained_at;	       /* when `drained` was concluded */
+	int fd;			       /* -1 when closed */
+	uint32_t generation;	       /* tells its registration from earlier ones of the number */
 	uint32_t holds;
-	void (*release)(struct wf_file *file); /* frees the object around it */
+	uint8_t watched;		 /* WF_WATCH_: by the engine */
+	uint8_t bits;			 /* of the object around it */
+	bool readable : 1, writable : 1; /* an attempt may succeed */
+	bool hung_up : 1;
+	bool has_marks : 1;
+	bool drained : 1;
+	bool ended : 1; /* a receive has come to the end of the input */
+	bool parked : 1;
 };
+
+_Static_assert(sizeof(struct wf_file) == 56, "a parked connection has 128 bytes in all");
 
 /* Starts with a new descriptor, on which everything may be tried, and held by its owner. */
 static inline void wf_file_init(struct wf_file *file, struct weft_worker *worker, int fd,
-				void (*release)(struct wf_file *file))
+				const struct wf_file_kind *kind)
 {
 	*file = (struct wf_file){
+		.worker = worker,
+		.kind = kind,
 		.fd = fd,
+		.holds = 1,
 		.readable = true,
 		.writable = true,
-		.worker = worker,
-		.holds = 1,
-		.release = release,
 	};
 }
 
@@ -64,7 +81,7 @@ static inline void wf_file_hold(struct wf_file *file)
 static inline void wf_file_drop(struct wf_file *file)
 {
 	if (--file->holds == 0)
-		file->release(file);
+		file->kind->release(file);
 }
 
 /* Whether bytes are there that have not been received. Asks the kernel; never suspends. */

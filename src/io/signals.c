@@ -22,6 +22,8 @@ static void release(struct wf_file *file)
 	wf_memory_free(&file->worker->memory, signals, sizeof *signals);
 }
 
+static const struct wf_file_kind signals_kind = { .release = release };
+
 static int read_numbers(const int *numbers, sigset_t *set)
 {
 	sigemptyset(set);
@@ -82,7 +84,7 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 		r = -errno;
 		goto free_signals;
 	}
-	wf_file_init(&signals->file, worker, fd, release);
+	wf_file_init(&signals->file, worker, fd, &signals_kind);
 	block(worker, &signals->set);
 	*ret_signals = signals;
 	return 0;

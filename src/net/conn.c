@@ -18,13 +18,15 @@ static void release(struct wf_file *file)
 	wf_memory_free(&file->worker->memory, conn, sizeof *conn);
 }
 
+static const struct wf_file_kind conn_kind = { .release = release };
+
 int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn)
 {
 	struct weft_conn *conn = wf_memory_new(&worker->memory, sizeof *conn);
 
 	if (!conn)
 		return -ENOMEM;
-	wf_file_init(&conn->file, worker, fd, release);
+	wf_file_init(&conn->file, worker, fd, &conn_kind);
 	conn->file.has_marks = family == AF_UNIX;
 	conn->server = NULL;
 	conn->is_writing = false;

@@ -33,6 +33,8 @@ static void release(struct wf_file *file)
 	wf_memory_free(&file->worker->memory, listener, sizeof *listener);
 }
 
+static const struct wf_file_kind listener_kind = { .release = release };
+
 static int set_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
@@ -150,7 +152,7 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
 	fd = r = open_socket(&listener->address, options ? options : &default_options);
 	if (r < 0)
 		goto free_listener;
-	wf_file_init(&listener->file, worker, fd, release);
+	wf_file_init(&listener->file, worker, fd, &listener_kind);
 	remember_file(listener);
 	*ret_listener = listener;
 	return 0;

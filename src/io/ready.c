@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on top of readiness; io/ready.h tells how it works. */
+#include "io/ready.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+#include "io/attempt.h"
+#include "io/op.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+enum { HANG_UP = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
+
+static struct wf_ready *ready_of(struct wf_poller *poller)
+{
+	return wf_container(poller, struct wf_ready, poller);
+}
+
+/* ---- Files by number ------------------------------------------------------------------------- */
+
+void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
+{
+	ready->memory = memory;
+	ready->generation = 0;
+	ready->chunk_count = 0;
+	ready->chunks = NULL;
+}
+
+void wf_ready_done(struct wf_ready *ready)
+{
+	for (uint32_t i = 0; i < ready->chunk_count; i++)
+		wf_memory_free(ready->memory, ready->chunks[i], sizeof *ready->chunks[i]);
+	wf_memory_free(ready->memory, ready->chunks, ready->chunk_count * sizeof *ready->chunks);
+}
+
+static int grow_table(struct wf_ready *ready, uint32_t index)
+{
+	uint32_t count = ready->chunk_count ? ready->chunk_count : 4;
+	struct wf_ready_chunk **chunks;
+
+	while (count <= index)
+		count *= 2;
+	chunks = wf_memory_resize(ready->memory, ready->chunks, ready->chunk_count * sizeof *chunks,
+				  count * sizeof *chunks);
+	if (!chunks)
+		return -ENOMEM;
+	memset(chunks + ready->chunk_count, 0, (count - ready->chunk_count) * sizeof *chunks);
+	ready->chunks = chunks;
+	ready->chunk_count = count;
+	return 0;
+}
+
+int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
+{
+	uint32_t index = (uint32_t)file->fd / WF_READY_CHUNK;
+
+	if (index >= ready->chunk_count && grow_table(ready, index) < 0)
+		return -ENOMEM;
+	if (!ready->chunks[index]) {
+		ready->chunks[index] = wf_memory_new(ready->memory, sizeof *ready->chunks[index]);
+		if (!ready->chunks[index])
+			return -ENOMEM;
+		memset(ready->chunks[index], 0, sizeof *ready->chunks[index]);
+	}
+	file->generation = ++ready->generation;
+	ready->chunks[index]->files[file->fd % WF_READY_CHUNK] = file;
+	return 0;
+}
+
+void wf_ready_leave(struct wf_ready *ready, struct wf_file *file)
+{
+	uint32_t fd = (uint32_t)file->fd;
+
+	ready->chunks[fd / WF_READY_CHUNK]->files[fd % WF_READY_CHUNK] = NULL;
+}
+
+struct wf_file *wf_ready_find(const struct wf_ready *ready, uint64_t tag)
+{
+	uint32_t fd = (uint32_t)tag;
+	uint32_t index = fd / WF_READY_CHUNK;
+	struct wf_file *file;
+
+	if (index >= ready->chunk_count || !ready->chunks[index])
+		return NULL;
+	file = ready->chunks[index]->files[fd % WF_READY_CHUNK];
+	return file && file->generation == (uint32_t)(tag >> 32) ? file : NULL;
+}
+
+/* ---- Operations ------------------------------------------------------------------------------ */
+
+bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op)
+{
+	struct wf_ready *ready = ready_of(poller);
+	struct wf_file *file = op->file;
+	bool reads = wf_op_reads(op);
+	uint8_t what = reads ? WF_WATCH_INPUT : WF_WATCH_INPUT | WF_WATCH_OUTPUT;
+	int r = 0;
+
+	op->waiter.result = -EAGAIN;
+	if (reads ? file->readable : file->writable)
+		op->waiter.result = wf_attempt(op);
+	if (op->waiter.result != -EAGAIN)
+		return true;
+	if ((file->watched & what) != what)
+		r = ready->watch(ready, file, what);
+	if (wf_unlikely(r < 0)) {
+		op->waiter.result = r;
+		return true;
+	}
+	if (reads)
+		file->reader = op;
+	else
+		file->writer = op;
+	return false;
+}
+
+static void settle(struct wf_op *op, int64_t result)
+{
+	if (wf_op_reads(op))
+		op->file->reader = NULL;
+	else
+		op->file->writer = NULL;
+	wf_wait_settle(&op->waiter, result);
+}
+
+void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op)
+{
+	(void)poller;
+	settle(op, op->waiter.code);
+}
+
+static void retry(struct wf_op *op)
+{
+	int64_t result = wf_attempt(op);
+
+	if (result != -EAGAIN)
+		settle(op, result);
+}
+
+void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t events)
+{
+	(void)ready;
+	if (events & HANG_UP)
+		file->hung_up = true;
+	if (events & EPOLLPRI)
+		file->has_marks = true;
+	if (events & (EPOLLIN | EPOLLPRI | HANG_UP)) {
+		file->readable = true;
+		if (file->reader)
+			retry(file->reader);
+		else if (file->parked)
+			file->kind->readable(file);
+	}
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+		file->writable = true;
+		if (file->writer)
+			retry(file->writer);
+	}
+}
+
+/* ---- Parking --------------------------------------------------------------------------------- */
+
+/* The hint may be out of date, or never have been checked; a parked file must not be woken in vain. */
+static bool has_input(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLPRI | POLLRDHUP };
+
+	return poll(&poll_fd, 1, 0) != 0;
+}
+
+int wf_ready_park(struct wf_poller *poller, struct wf_file *file)
+{
+	struct wf_ready *ready = ready_of(poller);
+
+	/* The first registration reports what is there already. */
+	if (!(file->watched & WF_WATCH_INPUT))
+		return ready->watch(ready, file, WF_WATCH_INPUT);
+	return file->readable && has_input(file->fd);
+}
