@@ -26,7 +26,10 @@ LIBC = {
         pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock""",
     "io": """
         __errno_location free realloc strcmp strlen
-        epoll_create1 epoll_ctl epoll_pwait2 epoll_wait eventfd
+        epoll_create1 epoll_ctl epoll_pwait2 epoll_wait eventfd poll socketpair
+        io_uring_queue_exit io_uring_queue_init_params io_uring_register_ring_fd
+        io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit
+        io_uring_submit_and_get_events io_uring_submit_and_wait io_uring_submit_and_wait_timeout
         accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
         close fcntl read readv write writev
         clock_gettime getrandom

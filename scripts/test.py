@@ -25,7 +25,7 @@ import typing
 from xml.etree import ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ENGINES = ("epoll",)
+ENGINES = ("epoll", "uring")
 JOBS = 2
 PROGRAM_SECONDS = 120  # how long a program may run; the harness limits each test
 NAMESPACE = "{http://check.sourceforge.net/ns}"

@@ -29,6 +29,8 @@ enum weft_error {
 	WEFT_EADDRESS = -10005,
 	/* An option of weft_run, or one of its environment variables, has no such value. */
 	WEFT_EOPTION = -10006,
+	/* The engine that was asked for by name does not work here. */
+	WEFT_EENGINE = -10007,
 };
 
 /* The symbolic name of a code, "ECONNRESET" or "WEFT_EDEADLINE"; "OK" for codes >= 0 and

@@ -27,20 +27,21 @@ struct weft_options {
 	uint32_t tasks_max; /* tasks alive at once; default 1,000,000 */
 	uint32_t posts_max; /* weft_post calls not yet run; default 65,536 */
 	uint64_t seed;	    /* of weft_random; default from the kernel */
-	const char *engine; /* "epoll"; default from WEFT_ENGINE, else the best there is */
+	const char *engine; /* "epoll" or "uring"; default from WEFT_ENGINE, else the best one
+			       that works here */
 	struct weft_allocator allocator; /* default malloc and free */
 };
 
 /* Runs `function(arg)` as the first task on the calling thread, until it has returned and every
  * task has ended: when it returns, what is left is cancelled and joined. Returns its result, or
  * before it ran: -ENOMEM, -EMFILE and the like, WEFT_EOPTION for an option or environment
- * variable without such a value, -EALREADY if the thread is inside weft_run already.
+ * variable without such a value, WEFT_EENGINE if the engine that was named does not work here, -EALREADY if the thread is inside weft_run already.
  *
  * Installs a SIGSEGV handler that names the task whose stack overflowed and passes every other
  * fault on to the handler before it; restores that handler before it returns. */
 int weft_run(weft_function *function, void *arg, const struct weft_options *options) WEFT_MUST_USE;
 
-/* The name of the engine in use, "epoll"; NULL outside weft_run. Never suspends. */
+/* The name of the engine in use, "epoll" or "uring"; NULL outside weft_run. Never suspends. */
 const char *weft_engine_name(void);
 
 /* How a stack is kept from running into its neighbour. */

@@ -20,8 +20,11 @@ static const struct error {
 	{ WEFT_EADDRESS, "WEFT_EADDRESS",
 	  "The text is not an address like 127.0.0.1:80, [::1]:80 or unix:/path" },
 	{ WEFT_EOPTION, "WEFT_EOPTION",
-	  "An option is not valid: stack_bytes, the engine (WEFT_ENGINE: epoll), or the guard "
-	  "(WEFT_GUARD: light, mprotect, canary)" },
+	  "An option is not valid: stack_bytes, the engine (WEFT_ENGINE: epoll, uring), or the "
+	  "guard (WEFT_GUARD: light, mprotect, canary)" },
+	{ WEFT_EENGINE, "WEFT_EENGINE",
+	  "The engine that was asked for does not work here: the kernel or a sandbox refuses it; "
+	  "use WEFT_ENGINE=epoll, or name none" },
 };
 
 static const struct error *error_find(int code)

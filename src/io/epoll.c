@@ -112,7 +112,7 @@ static void wait_for_events(struct wf_poller *poller, weft_time deadline)
 			(void)!read(engine->wake_fd, &wakes,
 				    sizeof wakes); /* EAGAIN: read already */
 		else if ((file = wf_ready_find(&engine->ready, event->data.u64)) != NULL)
-			wf_ready_report(&engine->ready, file, event->events);
+			wf_ready_report(&engine->ready, file, event->events, 0);
 	}
 }
 

@@ -140,9 +140,35 @@ static void retry(struct wf_op *op)
 		settle(op, result);
 }
 
-void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t events)
+void wf_ready_fail(struct wf_file *file, uint8_t what, int error)
 {
-	(void)ready;
+	file->watched &= (uint8_t)~what;
+	if (what & WF_WATCH_INPUT && file->reader)
+		settle(file->reader, error);
+	else if (what & WF_WATCH_INPUT && file->parked)
+		file->kind->readable(file); /* finds out itself */
+	if (what & WF_WATCH_OUTPUT && file->writer)
+		settle(file->writer, error);
+}
+
+static void resume(struct wf_ready *ready, struct wf_file *file, uint8_t ceased)
+{
+	uint8_t wanted = 0;
+	int r = 0;
+
+	if (file->reader || file->parked)
+		wanted |= WF_WATCH_INPUT;
+	if (file->writer)
+		wanted |= WF_WATCH_OUTPUT;
+	file->watched &= (uint8_t)~ceased;
+	if (wanted & ceased)
+		r = ready->watch(ready, file, wanted & ceased);
+	if (wf_unlikely(r < 0))
+		wf_ready_fail(file, wanted & ceased, r);
+}
+
+void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t events, uint8_t ceased)
+{
 	if (events & HANG_UP)
 		file->hung_up = true;
 	if (events & EPOLLPRI)
@@ -159,6 +185,8 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 		if (file->writer)
 			retry(file->writer);
 	}
+	if (wf_unlikely(ceased))
+		resume(ready, file, ceased);
 }
 
 /* ---- Parking --------------------------------------------------------------------------------- */

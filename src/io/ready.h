@@ -56,8 +56,12 @@ static inline uint64_t wf_ready_tag(const struct wf_file *file)
 /* The file of a tag, or NULL. */
 struct wf_file *wf_ready_find(const struct wf_ready *ready, uint64_t tag);
 
-/* Takes a report of the kernel about a file, as the EPOLL* bits of poll(2). */
-void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t events);
+/* Takes a report of the kernel about a file: the EPOLL* bits of epoll_ctl(2), and the WF_WATCH_ bits
+ * of what the kernel has ceased to report, which is asked for anew if anybody waits for it. */
+void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t events, uint8_t ceased);
+
+/* The kernel cannot report a file: whoever waits for that gets the error. */
+void wf_ready_fail(struct wf_file *file, uint8_t what, int error);
 
 /* These are entries of the poller contract. */
 bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op);

@@ -3,12 +3,13 @@
  * The composition root: the only place that knows all the parts. It reads the options and the
  * environment, chooses an engine, and wires both to a worker.
  *
- *	WEFT_ENGINE=epoll	    the engine, unless weft_options.engine names one
+ *	WEFT_ENGINE=epoll|uring	    the engine, unless weft_options.engine names one
  *	WEFT_GUARD=light|mprotect|canary	the best stack guard to try
  *	WEFT_YIELD_ALWAYS=1	    every checkpoint suspends: a test finds what relies on none doing so
  */
 #include "core/worker.h"
 #include "io/epoll.h"
+#include "io/uring.h"
 #include "runtime/guard.h"
 #include "runtime/overflow.h"
 
@@ -17,22 +18,38 @@
 #include <string.h>
 #include <weft/run.h>
 
+/* The best one first: docs/design/engines.md tells why. */
 static const struct engine {
 	const char *name;
 	int (*new)(struct wf_memory *memory, struct wf_poller **ret_poller);
 } engines[] = {
 	{ "epoll", wf_epoll_new },
+#ifdef WF_URING
+	{ "uring", wf_uring_new },
+#endif
 };
 
 static const struct weft_options default_options;
+
+enum { ENGINES = sizeof engines / sizeof *engines };
+
+/* The first one that works here. */
+static int open_best(struct wf_memory *memory, struct wf_poller **ret_poller)
+{
+	int r = WEFT_EENGINE;
+
+	for (size_t i = 0; i < ENGINES && r == WEFT_EENGINE; i++)
+		r = engines[i].new(memory, ret_poller);
+	return r;
+}
 
 static int open_engine(const char *name, struct wf_memory *memory, struct wf_poller **ret_poller)
 {
 	if (!name || !*name)
 		name = getenv("WEFT_ENGINE");
 	if (!name || !*name)
-		name = engines[0].name;
-	for (size_t i = 0; i < sizeof engines / sizeof *engines; i++)
+		return open_best(memory, ret_poller);
+	for (size_t i = 0; i < ENGINES; i++)
 		if (strcmp(engines[i].name, name) == 0)
 			return engines[i].new(memory, ret_poller);
 	return WEFT_EOPTION;

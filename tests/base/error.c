@@ -27,8 +27,11 @@ static const struct {
 	{ WEFT_EADDRESS, "WEFT_EADDRESS",
 	  "The text is not an address like 127.0.0.1:80, [::1]:80 or unix:/path" },
 	{ WEFT_EOPTION, "WEFT_EOPTION",
-	  "An option is not valid: stack_bytes, the engine (WEFT_ENGINE: epoll), or the guard "
-	  "(WEFT_GUARD: light, mprotect, canary)" },
+	  "An option is not valid: stack_bytes, the engine (WEFT_ENGINE: epoll, uring), or the "
+	  "guard (WEFT_GUARD: light, mprotect, canary)" },
+	{ WEFT_EENGINE, "WEFT_EENGINE",
+	  "The engine that was asked for does not work here: the kernel or a sandbox refuses it; "
+	  "use WEFT_ENGINE=epoll, or name none" },
 	{ -4000, "UNKNOWN", "Unknown error" },
 	{ WEFT_EDEADLINE + 1, "UNKNOWN", "Unknown error" },
 	{ INT_MIN, "UNKNOWN", "Unknown error" },

@@ -75,10 +75,10 @@ static inline void workshop_compile(struct workshop *workshop, const char *compi
 	char include[1100];
 
 	(void)snprintf(include, sizeof include, "-I%s/include", source_folder());
-	program_run(&run,
-		    (const char *const[]){ compiler, standard, "-Wall", "-Wextra", "-Werror",
-					   SANITIZE, include, path, WEFT_BUILD_DIR "/libweft.a",
-					   "-pthread", "-o", workshop->program, NULL });
+	program_run(&run, (const char *const[]){ compiler, standard, "-Wall", "-Wextra", "-Werror",
+						 SANITIZE, include, path,
+						 WEFT_BUILD_DIR "/libweft.a", WEFT_ENGINE_LIBRARY,
+						 "-pthread", "-o", workshop->program, NULL });
 	if (run.status == 127) {
 		workshop_close(workshop);
 		wf_skip("the compiler is missing");

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine on io_uring: io/ready.h tells how operations are done, this file how their descriptors
+ * are watched.
+ *
+ * A descriptor is watched for input by one multishot poll, edge-triggered, which lasts until the
+ * descriptor is closed, and for room by a poll for one time. Submissions gather in the ring and go
+ * to the kernel with the wait: one io_uring_enter a turn registers all that blocked and fetches all
+ * that happened. The ring never grows. When completions outrun it the kernel keeps them in a list
+ * and ends the polls concerned; a poll that has ended is made anew as long as somebody waits.
+ *
+ * The ring belongs to one thread, and the kernel does its part of the work when that thread enters
+ * (SINGLE_ISSUER, DEFER_TASKRUN): nothing interrupts a task.
+ *
+ * A poll keeps the open file alive, so that close(2) alone would not end the connection: closing
+ * first takes the polls back, at once, because the caller may count on the address being free.
+ */
+#include "io/uring.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+#include "io/clock.h"
+#include "io/ready.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <weft/error.h>
+
+enum {
+	SUBMISSIONS = 256,
+	COMPLETIONS = 4096,
+	INPUT = EPOLLIN | EPOLLPRI | EPOLLRDHUP,
+	SETUP = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+		IORING_SETUP_CLAMP,
+	FEATURES = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP,
+};
+
+/* A poll for output bears the file's tag with this bit, which no descriptor reaches. */
+static const uint64_t OUTPUT_TAG = 1u << 30;
+static const uint64_t WAKE_TAG = UINT64_MAX;
+static const uint64_t NO_TAG = UINT64_MAX - 1; /* nobody cares how it went */
+
+struct engine {
+	struct wf_ready ready;
+	int wake_fd;
+	struct io_uring ring;
+};
+
+static struct engine *engine_of(struct wf_poller *poller)
+{
+	return wf_container(poller, struct engine, ready.poller);
+}
+
+/* ---- Submitting ------------------------------------------------------------------------------ */
+
+/* A free submission; NULL if the kernel takes none, for lack of memory. */
+static struct io_uring_sqe *submission(struct engine *engine, uint64_t tag)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&engine->ring);
+
+	if (wf_unlikely(!sqe)) {
+		(void)io_uring_submit(&engine->ring); /* seen by what is free then */
+		sqe = io_uring_get_sqe(&engine->ring);
+	}
+	if (sqe)
+		sqe->user_data = tag; /* the functions that fill it in leave this alone */
+	return sqe;
+}
+
+static int poll_input(struct engine *engine, int fd, uint64_t tag)
+{
+	struct io_uring_sqe *sqe = submission(engine, tag);
+
+	if (!sqe)
+		return -ENOMEM;
+	io_uring_prep_poll_multishot(sqe, fd, INPUT);
+	return 0;
+}
+
+static int poll_output(struct engine *engine, int fd, uint64_t tag)
+{
+	struct io_uring_sqe *sqe = submission(engine, tag | OUTPUT_TAG);
+
+	if (!sqe)
+		return -ENOMEM;
+	io_uring_prep_poll_add(sqe, fd, EPOLLOUT);
+	return 0;
+}
+
+static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
+{
+	struct engine *engine = wf_container(ready, struct engine, ready);
+	uint8_t missing = (uint8_t)(what & ~file->watched);
+	int r = 0;
+
+	if (!file->watched && wf_ready_enter(ready, file) < 0)
+		return -ENOMEM;
+	if (missing & WF_WATCH_INPUT)
+		r = poll_input(engine, file->fd, wf_ready_tag(file));
+	if (r == 0)
+		file->watched |= missing & WF_WATCH_INPUT;
+	if (r == 0 && missing & WF_WATCH_OUTPUT)
+		r = poll_output(engine, file->fd, wf_ready_tag(file));
+	if (r == 0)
+		file->watched |= missing;
+	else if (!file->watched)
+		wf_ready_leave(ready, file);
+	return r;
+}
+
+/* Takes a poll back. Needs no submission to be free: there is a call that does without. */
+static void unpoll(struct engine *engine, uint64_t tag)
+{
+	struct io_uring_sqe *sqe = submission(engine, NO_TAG);
+
+	if (wf_unlikely(!sqe)) {
+		struct io_uring_sync_cancel_reg cancel = {
+			.addr = tag,
+			.timeout = { .tv_sec = -1, .tv_nsec = -1 },
+		};
+
+		(void)io_uring_register_sync_cancel(&engine->ring, &cancel); /* it has ended */
+		return;
+	}
+	io_uring_prep_poll_remove(sqe, tag);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}
+
+static void close_file(struct wf_poller *poller, struct wf_file *file)
+{
+	struct engine *engine = engine_of(poller);
+
+	if (file->watched) {
+		wf_ready_leave(&engine->ready, file);
+		if (file->watched & WF_WATCH_INPUT)
+			unpoll(engine, wf_ready_tag(file));
+		if (file->watched & WF_WATCH_OUTPUT)
+			unpoll(engine, wf_ready_tag(file) | OUTPUT_TAG);
+		(void)io_uring_submit_and_get_events(&engine->ring);
+	}
+	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
+	(void)close(file->fd);
+}
+
+/* ---- Completions ----------------------------------------------------------------------------- */
+
+static void take_wake(struct engine *engine, const struct io_uring_cqe *cqe)
+{
+	uint64_t wakes;
+
+	(void)!read(engine->wake_fd, &wakes, sizeof wakes); /* EAGAIN: read already */
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		(void)poll_input(engine, engine->wake_fd, WAKE_TAG);
+}
+
+static void take(struct engine *engine, const struct io_uring_cqe *cqe)
+{
+	uint64_t tag = cqe->user_data;
+	struct wf_file *file;
+	uint8_t what;
+
+	if (tag == WAKE_TAG)
+		take_wake(engine, cqe);
+	if (tag == WAKE_TAG || tag == NO_TAG)
+		return;
+	file = wf_ready_find(&engine->ready, tag & ~OUTPUT_TAG);
+	if (!file)
+		return;
+	what = tag & OUTPUT_TAG ? WF_WATCH_OUTPUT : WF_WATCH_INPUT;
+	if (cqe->flags & IORING_CQE_F_MORE)
+		wf_ready_report(&engine->ready, file, (uint32_t)cqe->res, 0);
+	else if (cqe->res >= 0)
+		wf_ready_report(&engine->ready, file, (uint32_t)cqe->res, what);
+	else
+		wf_ready_fail(file, what, cqe->res);
+}
+
+static void enter(struct engine *engine, weft_time deadline)
+{
+	struct io_uring *ring = &engine->ring;
+	struct io_uring_cqe *cqe;
+	weft_time left = deadline <= 0 ? 0 : deadline - wf_clock_now(NULL);
+	struct __kernel_timespec timeout = { .tv_sec = left / WEFT_SECOND,
+					     .tv_nsec = left % WEFT_SECOND };
+
+	if (deadline == WEFT_FOREVER)
+		(void)io_uring_submit_and_wait(ring, 1);
+	else if (left > 0)
+		(void)io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, NULL);
+	else if (io_uring_sq_ready(ring) ||
+		 IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+		(void)io_uring_submit_and_get_events(ring);
+	/* What fails (EINTR, a time that ran out, no memory for a submission) is tried again. */
+}
+
+static void wait_for_completions(struct wf_poller *poller, weft_time deadline)
+{
+	struct engine *engine = engine_of(poller);
+	struct io_uring_cqe *cqe;
+	unsigned head, count = 0;
+
+	enter(engine, deadline);
+	io_uring_for_each_cqe(&engine->ring, head, cqe)
+	{
+		take(engine, cqe);
+		count++;
+	}
+	io_uring_cq_advance(&engine->ring, count);
+}
+
+static void wake(struct wf_poller *poller)
+{
+	uint64_t one = 1;
+	ssize_t n = write(engine_of(poller)->wake_fd, &one, sizeof one);
+
+	(void)n; /* EAGAIN: the counter is full, so a wake is under way */
+}
+
+/* ---- The beginning and the end --------------------------------------------------------------- */
+
+static void done(struct wf_poller *poller)
+{
+	struct engine *engine = engine_of(poller);
+
+	io_uring_queue_exit(&engine->ring);
+	(void)close(engine->wake_fd);
+	wf_ready_done(&engine->ready);
+	wf_memory_free(engine->ready.memory, engine, sizeof *engine);
+}
+
+static const struct wf_poller_ops uring_ops = {
+	.name = "uring",
+	.done = done,
+	.now = wf_clock_now,
+	.random = wf_clock_random,
+	.submit = wf_ready_submit,
+	.cancel = wf_ready_cancel,
+	.park = wf_ready_park,
+	.close = close_file,
+	.wait = wait_for_completions,
+	.wake = wake,
+};
+
+/* Whether a poll says that there is input, and goes on. */
+static bool reports_input(struct io_uring *ring)
+{
+	struct __kernel_timespec patience = { .tv_sec = 1 };
+	struct io_uring_cqe *cqe;
+	bool good;
+
+	if (io_uring_submit_and_wait_timeout(ring, &cqe, 1, &patience, NULL) < 0)
+		return false;
+	good = cqe->res > 0 && cqe->res & EPOLLIN && cqe->flags & IORING_CQE_F_MORE;
+	io_uring_cqe_seen(ring, cqe);
+	return good;
+}
+
+/* Tries out what the engine relies on, at one end of a pair: a poll that reports input, and reports
+ * it again, and can be taken back. A kernel may have the calls and forbid the operations. */
+static bool can_poll(struct engine *engine, const int pair[2])
+{
+	static const uint64_t TEST_TAG = 0;
+	struct io_uring *ring = &engine->ring;
+	struct __kernel_timespec patience = { .tv_sec = 1 };
+	struct io_uring_cqe *cqe;
+	bool good;
+
+	if (poll_input(engine, pair[0], TEST_TAG) < 0 || write(pair[1], "a", 1) != 1 ||
+	    !reports_input(ring) || write(pair[1], "b", 1) != 1 || !reports_input(ring))
+		return false;
+	unpoll(engine, TEST_TAG);
+	good = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &patience, NULL) >= 0 &&
+	       cqe->user_data == TEST_TAG && cqe->res == -ECANCELED;
+	io_uring_cq_advance(ring, io_uring_cq_ready(ring));
+	return good;
+}
+
+static int try_out(struct engine *engine)
+{
+	int pair[2];
+	bool good;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	good = can_poll(engine, pair);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+	return good ? 0 : WEFT_EENGINE;
+}
+
+static int open_ring(struct engine *engine, uint32_t submissions, uint32_t completions)
+{
+	struct io_uring_params params = { .flags = SETUP, .cq_entries = completions };
+	int r = io_uring_queue_init_params(submissions, &engine->ring, &params);
+
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
+		return r;
+	if (r < 0)
+		return WEFT_EENGINE;
+	r = (params.features & FEATURES) == FEATURES ? try_out(engine) : WEFT_EENGINE;
+	if (r < 0) {
+		io_uring_queue_exit(&engine->ring);
+		return r;
+	}
+	/* Saves the kernel looking up the ring; where it fails, it is looked up. */
+	(void)io_uring_register_ring_fd(&engine->ring);
+	/* A child must not write to a ring that the parent uses. */
+	(void)io_uring_ring_dontfork(&engine->ring);
+	return 0;
+}
+
+int wf_uring_new_sized(struct wf_memory *memory, uint32_t submissions, uint32_t completions,
+		       struct wf_poller **ret_poller)
+{
+	struct engine *engine = wf_memory_new(memory, sizeof *engine);
+	int r;
+
+	if (!engine)
+		return -ENOMEM;
+	*engine = (struct engine){ .ready.poller.ops = &uring_ops, .ready.watch = watch };
+	wf_ready_init(&engine->ready, memory);
+	r = open_ring(engine, submissions, completions);
+	if (r < 0)
+		goto free_engine;
+	engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (engine->wake_fd < 0) {
+		r = -errno;
+		goto close_ring;
+	}
+	r = poll_input(engine, engine->wake_fd, WAKE_TAG);
+	wf_assert(r == 0); /* the ring is empty */
+	*ret_poller = &engine->ready.poller;
+	return 0;
+
+close_ring:
+	io_uring_queue_exit(&engine->ring);
+free_engine:
+	wf_memory_free(memory, engine, sizeof *engine);
+	return r;
+}
+
+int wf_uring_new(struct wf_memory *memory, struct wf_poller **ret_poller)
+{
+	return wf_uring_new_sized(memory, SUBMISSIONS, COMPLETIONS, ret_poller);
+}
