@@ -32,6 +32,7 @@ PUBLIC = {
     "task.h": "core",
     "event.h": "core",
     "run.h": "core",
+    "park.h": "io",
     "signals.h": "io",
     "net.h": "net",
     "serve.h": "net",

@@ -22,6 +22,7 @@ extern "C" {
 
 struct weft_conn;
 struct weft_listener;
+struct weft_watch;
 
 /* A socket address: `bytes` holds a struct sockaddr of `length` bytes. */
 struct weft_address {
@@ -88,6 +89,24 @@ ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes) WEFT_MUST_
 int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes,
 		   size_t *ret_done) WEFT_MUST_USE;
 
+/* Input that has been received and not consumed, in a buffer of the runtime. */
+struct weft_input {
+	const char *data;
+	size_t bytes;
+};
+
+/* Receives more input into a buffer that the connection borrows from the worker, and shows all there
+ * is. A checkpoint; while it waits, for input or for a buffer, the connection holds none. Returns the
+ * count of new bytes; 0 at the end of the input, where `ret_input` shows what was left unconsumed.
+ * What it shows is valid until the next call of weft_fill, weft_consume, weft_read or weft_park on the
+ * connection, and until it is closed. -EMSGSIZE if the buffer is full and nothing has been consumed
+ * (weft_options.buffer_bytes); -EBUSY if another task reads; -ENOMEM; WEFT_ECLOSED; -ECONNRESET. */
+ssize_t weft_fill(struct weft_conn *conn, struct weft_input *ret_input) WEFT_MUST_USE;
+
+/* Consumes bytes of the input from its front, at most those weft_fill has shown. With the last of
+ * them the buffer is given back. Never suspends. */
+void weft_consume(struct weft_conn *conn, size_t bytes);
+
 /* Sends all of it. A checkpoint. 0, or an error with the count so far in `ret_done` (which may be
  * NULL, and is set whatever the result). The memory may be reused on return. weft_writev does not
  * change the vector. */
@@ -116,6 +135,14 @@ int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address) WEF
 
 /* The descriptor, still owned by the connection: for getsockopt and the like. Never suspends. */
 int weft_conn_fd(const struct weft_conn *conn);
+
+/* The connection's watch, which can be parked (weft/park.h); it lives as long as the connection. Never
+ * suspends. */
+struct weft_watch *weft_conn_watch(struct weft_conn *conn);
+
+/* A pointer of the caller's, kept with the connection; NULL at first. Never suspend. */
+void weft_conn_user_set(struct weft_conn *conn, void *user);
+void *weft_conn_user(const struct weft_conn *conn);
 
 /* Makes a connection of a connected stream socket and owns it from then on; sets it non-blocking.
  * On failure the caller keeps it: -ENOTSOCK, -EPROTOTYPE if it is no stream, -ENOMEM; -EPERM

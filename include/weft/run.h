@@ -26,8 +26,11 @@ struct weft_options {
 	size_t stack_bytes; /* address space of a task's stack; default 256 KiB; 16 KiB to 1 GiB */
 	uint32_t tasks_max; /* tasks alive at once; default 1,000,000 */
 	uint32_t posts_max; /* weft_post calls not yet run; default 65,536 */
-	uint64_t seed;	    /* of weft_random; default from the kernel */
-	const char *engine; /* "epoll" or "uring"; default from WEFT_ENGINE, else the best one
+	uint32_t buffer_bytes; /* of the buffers weft_fill lends, overhead included; default 16 KiB;
+				  at least 256 */
+	uint32_t buffers_max;  /* of those at once; default 1,024 */
+	uint64_t seed;	       /* of weft_random; default from the kernel */
+	const char *engine;    /* "epoll" or "uring"; default from WEFT_ENGINE, else the best one
 			       that works here */
 	struct weft_allocator allocator; /* default malloc and free */
 };

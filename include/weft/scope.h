@@ -34,6 +34,7 @@
 extern "C" {
 #endif
 
+struct weft_lot;
 struct wf_task;
 
 /* The place in the source that a macro is used at: "file.c:12". */
@@ -58,18 +59,19 @@ struct weft_scope {
 	struct weft_scope *inner;	   /* the scope its owner opened next, if any */
 	struct wf_task *owner;		   /* the task that opened it; NULL when not open */
 	struct wf_task *children;	   /* first of the tasks spawned into it */
+	struct weft_lot *lots;		   /* first of its lots (weft/park.h) */
 	struct weft_scope *deadline_scope; /* the scope whose deadline is the nearest */
 	weft_time deadline;		   /* the nearest deadline, own or inherited */
 	struct weft_timer_ timer;	   /* for its own deadline, armed by the first park */
 	const char *site;		   /* where it was opened */
 	void *joiner;			   /* its owner's waiter while in weft_scope_close */
 	uint64_t failures;		   /* children that failed */
-	uint32_t live;			   /* children that have not ended */
-	int stop;			   /* the code every checkpoint beneath gets, or 0 */
-	int own_stop;			   /* this scope's own part in it, or 0 */
-	int failure;			   /* the first child failure, or 0 */
-	uint8_t kind;			   /* enum weft_scope_kind */
-	bool stopping;			   /* asked to stop softly */
+	uint32_t live; /* children that have not ended, parked watches included */
+	int stop;      /* the code every checkpoint beneath gets, or 0 */
+	int own_stop;  /* this scope's own part in it, or 0 */
+	int failure;   /* the first child failure, or 0 */
+	uint8_t kind;  /* enum weft_scope_kind */
+	bool stopping; /* asked to stop softly */
 };
 
 enum weft_scope_kind { WEFT_SCOPE_PLAIN, WEFT_SCOPE_SERVING, WEFT_SCOPE_SHIELD };
@@ -108,8 +110,8 @@ void weft_scope_leave(struct weft_scope *scope);
  * waits that are under way end. Cancelling twice is harmless. */
 void weft_scope_cancel(struct weft_scope *scope);
 
-/* Asks everything beneath the scope to take no new work: weft_accept and weft_stop_wait return
- * WEFT_ESTOPPING from now on, shields included; everything else goes on. */
+/* Asks everything beneath the scope to take no new work: weft_accept, weft_park and
+ * weft_stop_wait return WEFT_ESTOPPING from now on, and parked watches end, shields included; everything else goes on. */
 void weft_scope_stop(struct weft_scope *scope);
 
 /* Waits for a soft stop of a scope around the caller. A checkpoint: WEFT_ESTOPPING when it came,

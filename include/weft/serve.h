@@ -18,6 +18,18 @@ extern "C" {
  * disturb the others. The connection is closed when it returns; it may close it earlier. */
 typedef int weft_handler(struct weft_conn *conn, void *arg);
 
+/* A server that parks calls the handler once for each burst of input, and between two calls the
+ * connection owns no task, no stack and no buffer: about a hundred bytes. So
+ *
+ * - the handler is called when input has come, or the end of it. It reads what is there, best by one
+ *   weft_fill, handles the messages that are complete, consumes them and returns 0. What is left, part
+ *   of a message, is kept and shown again with what comes next;
+ * - its locals do not survive parking. What shall belongs into an object of its own, by
+ *   weft_conn_user_set; `ended` is the place to free that;
+ * - it may go on reading, and suspend like any other handler: then it keeps its stack that long;
+ * - the connection is closed when the input has ended, when it was closed or finished, when the
+ *   result is negative, after `idle_ns` without input, and by a soft stop while it is parked. */
+
 /* Zero, or no options, means the default. */
 struct weft_serve_options {
 	struct weft_listen_options listen;
@@ -27,6 +39,11 @@ struct weft_serve_options {
 				     10 s, negative for none */
 	bool stop_on_signals;	  /* stop softly on SIGINT and SIGTERM; a second one ends
 				     the grace period */
+	bool parks;		  /* park connections between two bursts of input */
+	weft_time idle_ns;	  /* how long one may be parked; default any time */
+	/* Called with the handler's `arg` before a connection is released, parks or not; it must not
+	 * suspend. */
+	void (*ended)(struct weft_conn *conn, void *arg);
 };
 
 /* Serves connections on an address until its scope is stopped: a soft stop ends accepting and

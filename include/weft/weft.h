@@ -5,6 +5,7 @@
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/net.h>
+#include <weft/park.h>
 #include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/serve.h>

@@ -51,8 +51,8 @@ struct wf_poller_ops {
 	 * there now, 0, or why it cannot be watched. */
 	int (*park)(struct wf_poller *poller, struct wf_file *file);
 
-	/* Releases the descriptor of a file whose pending operations have been cancelled; closes it
-	 * at once, or when the last of them has settled. */
+	/* Forgets a file whose pending operations have been cancelled, and closes the descriptor
+	 * unless file->kind->keeps_fd: at once, or when the last of them has settled. */
 	void (*close)(struct wf_poller *poller, struct wf_file *file);
 
 	/* Settles what is ready; sleeps until something is, until `deadline`, or until a wake. A

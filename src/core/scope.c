@@ -15,6 +15,7 @@
 #include "core/scope.h"
 
 #include "base/assert.h"
+#include "core/park.h"
 #include "core/wait.h"
 #include "core/worker.h"
 
@@ -68,6 +69,7 @@ static void spread(struct weft_scope *top, int code,
 		if (mark(scope, code, scope == top)) {
 			if (scope->owner->scope == scope)
 				interrupt(scope->owner, code);
+			wf_lots_end(scope, code);
 			for (struct wf_task *child = scope->children; child; child = child->next)
 				if (child->scope == scope)
 					interrupt(child, code);
@@ -130,6 +132,7 @@ static void open_scope(struct weft_scope *scope, struct wf_task *owner, enum wef
 	scope->inner = NULL;
 	scope->owner = owner;
 	scope->children = NULL;
+	scope->lots = NULL;
 	scope->deadline_scope = deadline == WEFT_FOREVER ? NULL : scope;
 	scope->deadline = deadline;
 	scope->timer.link.next = NULL;
@@ -195,6 +198,8 @@ static void join(struct weft_scope *scope, struct wf_task *task)
 		scope->joiner = &waiter;
 		(void)wf_wait(&waiter); /* settled with 0, and not interruptible */
 	}
+	if (wf_unlikely(scope->lots))
+		wf_lots_free(scope);
 	wf_timer_disarm(&scope->timer);
 	task->scope = scope->parent;
 	if (scope->parent == task->home)

@@ -49,16 +49,19 @@ void wf_tasks_done(struct weft_worker *worker)
 
 /* ---- Spawning -------------------------------------------------------------------------------- */
 
-/* Whether a task may be spawned into the scope: 0 or why not. The block and the stack it will need
- * are there afterwards. */
-static int prepare(struct weft_worker *worker, const struct weft_scope *scope)
+/* Whether a task may be spawned into the scope: 0 or why not. */
+static int admit(struct weft_worker *worker, const struct weft_scope *scope)
 {
 	if (!worker || !scope->owner || scope->owner->worker != worker)
 		return -EPERM;
 	if (wf_unlikely(!scope->stop && worker->now >= scope->deadline))
 		wf_scope_expire(scope->deadline_scope);
-	if (scope->stop)
-		return scope->stop;
+	return scope->stop;
+}
+
+/* Makes sure that there is a block for one more task, and the stack it will need. */
+static int make_room(struct weft_worker *worker)
+{
 	if (worker->tasks >= worker->tasks_max)
 		return -EAGAIN;
 	if (wf_unlikely(wf_queue_is_empty(&worker->free_tasks)) && add_chunk(worker) < 0)
@@ -85,12 +88,12 @@ static void fill(struct wf_task *task, struct weft_worker *worker, weft_function
 	task->name = name;
 }
 
-int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
+int wf_task_start(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
 		  const char *name)
 {
-	struct weft_worker *worker = wf_worker;
+	struct weft_worker *worker = scope->owner->worker;
 	struct wf_task *task;
-	int r = prepare(worker, scope);
+	int r = make_room(worker);
 
 	if (wf_unlikely(r < 0))
 		return r;
@@ -103,6 +106,14 @@ int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, 
 		worker->tasks_peak = worker->tasks;
 	wf_worker_ready(worker, task);
 	return 0;
+}
+
+int weft_spawn_at(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
+		  const char *name)
+{
+	int r = admit(wf_worker, scope);
+
+	return wf_unlikely(r < 0) ? r : wf_task_start(scope, function, arg, site, name);
 }
 
 int weft_spawn_copy_at(struct weft_scope *scope, weft_function *function, const void *args,

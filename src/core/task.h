@@ -47,6 +47,11 @@ _Static_assert(sizeof(struct wf_task) / WF_CACHE_LINE == 2, "two cache lines");
 /* Control blocks come from chunks that live as long as the worker. */
 struct wf_task_chunk;
 
+/* Starts a task for something that the scope counts already: as weft_spawn_at, but a stop of the scope
+ * is no reason to refuse it. -EAGAIN, -ENOMEM. */
+int wf_task_start(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
+		  const char *name);
+
 /* Ends the program if the task has a scope open, though its function has returned. */
 void wf_task_assert_closed(const struct wf_task *task);
 

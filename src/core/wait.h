@@ -32,6 +32,7 @@ enum wf_wait_reason {
 	WF_WAIT_READ,
 	WF_WAIT_WRITE,
 	WF_WAIT_SIGNAL,
+	WF_WAIT_BUFFER,
 };
 
 enum wf_wait_state { WF_WAIT_ARMED, WF_WAIT_REQUESTED, WF_WAIT_SETTLED };

@@ -3,6 +3,7 @@
 #include "core/worker.h"
 
 #include "base/assert.h"
+#include "core/park.h"
 #include "core/scope.h"
 
 #include <errno.h>
@@ -191,7 +192,8 @@ static void run_tasks(void *arg)
 static bool is_idle(const struct weft_worker *worker)
 {
 	return wf_queue_is_empty(&worker->ready[WEFT_PRIORITY_NORMAL]) &&
-	       wf_queue_is_empty(&worker->ready[WEFT_PRIORITY_LOW]);
+	       wf_queue_is_empty(&worker->ready[WEFT_PRIORITY_LOW]) &&
+	       (wf_list_is_empty(&worker->due) || wf_timer_is_armed(&worker->due_timer));
 }
 
 static void run_turn(struct weft_worker *worker)
@@ -204,6 +206,7 @@ static void run_turn(struct weft_worker *worker)
 	worker->now = worker->turn_start = ops->now(worker->poller);
 	wf_timers_advance(&worker->timers, worker->now);
 	wf_posts_run(worker);
+	wf_parked_start(worker);
 
 	worker->turn_runs = 0;
 	worker->runs_left = WF_RUNS_PER_READING + 1;
@@ -241,6 +244,12 @@ int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *o
 	wf_queue_init(&worker->ready[WEFT_PRIORITY_NORMAL]);
 	wf_queue_init(&worker->ready[WEFT_PRIORITY_LOW]);
 	wf_queue_init(&worker->free_tasks);
+	wf_list_init(&worker->due);
+	if (options->buffer_bytes && options->buffer_bytes < WF_BUFFER_BYTES_MIN)
+		return WEFT_EOPTION;
+	wf_pool_init(&worker->pool, &worker->memory,
+		     options->buffer_bytes ? options->buffer_bytes : WF_BUFFER_BYTES,
+		     options->buffers_max ? options->buffers_max : WF_BUFFERS_MAX);
 	stacks.entry = run_tasks;
 	return wf_stacks_init(&worker->stacks, &worker->memory, &stacks);
 }
@@ -277,6 +286,7 @@ void wf_worker_done(struct weft_worker *worker)
 {
 	wf_stacks_done(&worker->stacks);
 	wf_tasks_done(worker);
+	wf_pool_done(&worker->pool);
 	wf_assert_slow(worker->memory.bytes_used == 0);
 }
 

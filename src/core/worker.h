@@ -18,10 +18,12 @@
 
 #include "arch/fiber.h"
 #include "base/compiler.h"
+#include "base/list.h"
 #include "base/memory.h"
 #include "base/queue.h"
 #include "base/random.h"
 #include "core/poller.h"
+#include "core/pool.h"
 #include "core/stack.h"
 #include "core/task.h"
 #include "core/timer.h"
@@ -36,11 +38,14 @@ enum {
 	WF_RUNS_PER_READING = 32,
 	WF_TURN_RUNS = 4096,
 	WF_TURN_NS = 50 * 1000,
-	WF_CREDIT = 64,		/* operations without a switch */
-	WF_LOW_EVERY = 16,	/* a ready low-priority task runs at least so often */
-	WF_REFUSALS_MAX = 1000, /* refused checkpoints in a row */
-	WF_TRIM_MOST = 512,	/* stacks whose memory is given back at one go */
-	WF_WARM_STACKS = 64,	/* free stacks that keep their memory */
+	WF_CREDIT = 64,		 /* operations without a switch */
+	WF_LOW_EVERY = 16,	 /* a ready low-priority task runs at least so often */
+	WF_REFUSALS_MAX = 1000,	 /* refused checkpoints in a row */
+	WF_TRIM_MOST = 512,	 /* stacks whose memory is given back at one go */
+	WF_WARM_STACKS = 64,	 /* free stacks that keep their memory */
+	WF_BUFFER_BYTES = 16384, /* of a buffer for input */
+	WF_BUFFER_BYTES_MIN = 256,
+	WF_BUFFERS_MAX = 1024,
 };
 
 struct wf_post;
@@ -73,6 +78,12 @@ struct weft_worker {
 	uint64_t spawned;
 	uint64_t failed;
 	uint64_t turns;
+
+	struct wf_list due; /* parkings that have ended, and get their tasks (core/park.c) */
+	struct weft_timer_ due_timer; /* armed while there is no memory for those */
+	uint32_t parked;
+	uint32_t conns;	     /* connections there are; net counts them */
+	struct wf_pool pool; /* of buffers for input */
 
 	struct weft_scope root;
 	struct wf_task keeper; /* the owner of the root scope; it never runs */
@@ -109,6 +120,7 @@ struct wf_worker_options {
 	struct wf_stacks_options stacks;
 	const struct weft_allocator *allocator; /* NULL: malloc and free */
 	uint32_t tasks_max, posts_max;		/* 0: the default */
+	uint32_t buffer_bytes, buffers_max;	/* 0: the default */
 	bool yield_always;
 };
 

@@ -134,9 +134,12 @@ static int64_t try_once(struct wf_op *op)
 {
 	switch (op->kind) {
 	case WF_OP_RECEIVE:
+	case WF_OP_TAKE:
 		return try_receive(op);
 	case WF_OP_READ:
 		return try_read(op);
+	case WF_OP_INPUT:
+		return op->file->readable ? 0 : -EAGAIN;
 	case WF_OP_SEND:
 		return try_send(op);
 	case WF_OP_ACCEPT:

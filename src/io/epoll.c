@@ -66,14 +66,18 @@ static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
 	return 0;
 }
 
-/* A registration goes with the descriptor; events that have been read already, or that come by a
- * duplicate of it in another process, find no file. */
+/* A registration goes with the descriptor, if that is closed; events that have been read already, or
+ * that come by a duplicate of it in another process, find no file. */
 static void close_file(struct wf_poller *poller, struct wf_file *file)
 {
-	if (file->watched)
-		wf_ready_leave(&engine_of(poller)->ready, file);
-	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
-	(void)close(file->fd);
+	struct engine *engine = engine_of(poller);
+
+	if (file->watched) {
+		wf_ready_leave(&engine->ready, file);
+		if (file->kind->keeps_fd) /* fails if the descriptor is closed, then it is done */
+			(void)epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, file->fd, NULL);
+	}
+	wf_ready_close(file);
 }
 
 static int poll_events(struct engine *engine, weft_time deadline)

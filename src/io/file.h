@@ -32,8 +32,12 @@ struct wf_op;
 struct wf_file_kind {
 	/* Frees the object around the file. */
 	void (*release)(struct wf_file *file);
-	/* There may be input, and nobody else is to have it; only of kinds that park. */
+	/* Only of kinds that park: there may be input, or the file was closed; and what to give back
+	 * first, or NULL. */
 	void (*readable)(struct wf_file *file);
+	void (*before_park)(struct wf_file *file);
+	/* The descriptor is somebody else's, and closing the file does not close it. */
+	bool keeps_fd;
 };
 
 /* What an engine has the kernel report. */

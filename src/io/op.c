@@ -18,7 +18,9 @@ static void withdraw(struct wf_waiter *waiter)
 
 static bool is_busy(const struct wf_op *op)
 {
-	return wf_op_reads(op) ? op->file->reader != NULL : op->file->writer != NULL;
+	const struct wf_file *file = op->file;
+
+	return wf_op_reads(op) ? file->reader || file->parked : file->writer != NULL;
 }
 
 static int64_t perform(struct wf_op *op, struct wf_task *task, const void *object,
@@ -91,4 +93,6 @@ void wf_file_close(struct wf_file *file)
 	wf_file_end(file->writer, WEFT_ECLOSED);
 	poller->ops->close(poller, file);
 	file->fd = -1;
+	if (file->parked)
+		file->kind->readable(file);
 }

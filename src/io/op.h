@@ -6,6 +6,8 @@
  * The kinds, and the result of each: a negative code, or
  *	RECEIVE	 the bytes received from a socket, 0 at the end of the input
  *	READ	 the same from any other descriptor that can be polled
+ *	TAKE	 as RECEIVE, but -EAGAIN in place of waiting
+ *	INPUT	 0 when a receive may find something
  *	SEND	 0 when everything has been sent, 1 when others should have a turn before the rest;
  *		 `done` counts, whatever the result
  *	ACCEPT	 a new descriptor, non-blocking and closed on exec
@@ -22,7 +24,15 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum wf_op_kind { WF_OP_RECEIVE, WF_OP_READ, WF_OP_SEND, WF_OP_ACCEPT, WF_OP_CONNECT };
+enum wf_op_kind {
+	WF_OP_RECEIVE,
+	WF_OP_READ,
+	WF_OP_TAKE,
+	WF_OP_INPUT,
+	WF_OP_SEND,
+	WF_OP_ACCEPT,
+	WF_OP_CONNECT
+};
 
 struct wf_op {
 	struct wf_waiter waiter;

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 enum { HANG_UP = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
 
@@ -102,7 +103,7 @@ bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op)
 	op->waiter.result = -EAGAIN;
 	if (reads ? file->readable : file->writable)
 		op->waiter.result = wf_attempt(op);
-	if (op->waiter.result != -EAGAIN)
+	if (op->waiter.result != -EAGAIN || op->kind == WF_OP_TAKE)
 		return true;
 	if ((file->watched & what) != what)
 		r = ready->watch(ready, file, what);
@@ -187,6 +188,13 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 	}
 	if (wf_unlikely(ceased))
 		resume(ready, file, ceased);
+}
+
+void wf_ready_close(const struct wf_file *file)
+{
+	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
+	if (!file->kind->keeps_fd)
+		(void)close(file->fd);
 }
 
 /* ---- Parking --------------------------------------------------------------------------------- */

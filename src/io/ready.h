@@ -63,6 +63,9 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 /* The kernel cannot report a file: whoever waits for that gets the error. */
 void wf_ready_fail(struct wf_file *file, uint8_t what, int error);
 
+/* Closes the descriptor of a file that is forgotten, unless it is to be kept. */
+void wf_ready_close(const struct wf_file *file);
+
 /* These are entries of the poller contract. */
 bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op);
 void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op);

@@ -12,6 +12,10 @@
  * The ring belongs to one thread, and the kernel does its part of the work when that thread enters
  * (SINGLE_ISSUER, DEFER_TASKRUN): nothing interrupts a task.
  *
+ * The kernel reports the keys of a wake-up rather than the state of a socket, and says "urgent data" of
+ * any data: so that is not asked for. A receive that ends at an urgent mark is taken for one that found
+ * the end, and what lies behind the mark is received with what comes next.
+ *
  * A poll keeps the open file alive, so that close(2) alone would not end the connection: closing
  * first takes the polls back, at once, because the caller may count on the address being free.
  */
@@ -33,7 +37,7 @@
 enum {
 	SUBMISSIONS = 256,
 	COMPLETIONS = 4096,
-	INPUT = EPOLLIN | EPOLLPRI | EPOLLRDHUP,
+	INPUT = EPOLLIN | EPOLLRDHUP,
 	SETUP = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
 		IORING_SETUP_CLAMP,
@@ -143,8 +147,7 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 			unpoll(engine, wf_ready_tag(file) | OUTPUT_TAG);
 		(void)io_uring_submit_and_get_events(&engine->ring);
 	}
-	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
-	(void)close(file->fd);
+	wf_ready_close(file);
 }
 
 /* ---- Completions ----------------------------------------------------------------------------- */

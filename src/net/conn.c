@@ -13,12 +13,23 @@
 
 static void release(struct wf_file *file)
 {
-	struct weft_conn *conn = wf_container(file, struct weft_conn, file);
+	struct weft_conn *conn = wf_container(file, struct weft_conn, watch.file);
 
+	wf_conn_drop_input(conn);
+	file->worker->conns--;
 	wf_memory_free(&file->worker->memory, conn, sizeof *conn);
 }
 
-static const struct wf_file_kind conn_kind = { .release = release };
+static void before_park(struct wf_file *file)
+{
+	wf_conn_put_away(wf_container(file, struct weft_conn, watch.file));
+}
+
+static const struct wf_file_kind conn_kind = {
+	.release = release,
+	.readable = wf_watch_readable,
+	.before_park = before_park,
+};
 
 int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn)
 {
@@ -26,10 +37,10 @@ int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn
 
 	if (!conn)
 		return -ENOMEM;
-	wf_file_init(&conn->file, worker, fd, &conn_kind);
-	conn->file.has_marks = family == AF_UNIX;
-	conn->server = NULL;
-	conn->is_writing = false;
+	wf_watch_init(&conn->watch, worker, fd, &conn_kind);
+	conn->watch.file.has_marks = family == AF_UNIX;
+	conn->input = NULL;
+	worker->conns++;
 	*ret_conn = conn;
 	return 0;
 }
@@ -57,7 +68,7 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 		return r;
 	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
 		r = -errno;
-		conn->file.fd = -1; /* the caller keeps it */
+		conn->watch.file.fd = -1; /* the caller keeps it */
 		weft_close(conn);
 		return r;
 	}
@@ -70,19 +81,25 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 /* The checkpoint of calls that may end before they run an operation. */
 static int check(const struct weft_conn *conn)
 {
-	struct wf_task *task = wf_file_user(&conn->file);
+	struct wf_task *task = wf_file_user(&conn->watch.file);
 
 	return task ? wf_checkpoint(task) : -EPERM;
 }
 
 ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
 {
-	struct wf_op op = { .file = &conn->file, .kind = WF_OP_RECEIVE };
+	struct wf_op op = { .file = &conn->watch.file, .kind = WF_OP_RECEIVE };
 
 	if (wf_unlikely(bytes == 0)) {
 		int r = check(conn);
 
 		return r < 0 ? r : -EINVAL;
+	}
+	if (wf_unlikely(conn->input && conn->watch.file.fd >= 0)) {
+		int r = check(conn);
+
+		if (r < 0 || conn->input)
+			return r < 0 ? r : (ssize_t)wf_conn_read_input(conn, buffer, bytes);
 	}
 	op.u.receive.buffer = buffer;
 	op.u.receive.bytes = bytes;
@@ -97,9 +114,9 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 
 	if (ret_done)
 		*ret_done = 0;
-	if (!wf_file_user(&conn->file))
+	if (!wf_file_user(&conn->watch.file))
 		return -EPERM;
-	wf_file_hold(&conn->file); /* from one read to the next */
+	wf_file_hold(&conn->watch.file); /* from one read to the next */
 	if (bytes == 0)
 		r = check(conn);
 	while (done < bytes && n > 0) {
@@ -107,7 +124,7 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 		if (n > 0)
 			done += (size_t)n;
 	}
-	wf_file_drop(&conn->file);
+	wf_file_drop(&conn->watch.file);
 	if (ret_done)
 		*ret_done = done;
 	if (n == 0)
@@ -117,36 +134,42 @@ int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *r
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+static bool is_writing(const struct weft_conn *conn)
+{
+	return conn->watch.file.bits & WF_CONN_WRITING;
+}
+
 /* The connection is one writer's until all is sent, also between two operations. */
 static int64_t send_in_turns(struct weft_conn *conn, struct wf_op *op)
 {
+	struct wf_file *file = &conn->watch.file;
 	int64_t r;
 
-	conn->is_writing = true;
+	file->bits |= WF_CONN_WRITING;
 	do
 		r = wf_op_run(op, conn, WF_WAIT_WRITE);
 	while (r > 0 && (r = weft_yield()) == 0);
-	conn->is_writing = false;
+	file->bits &= (uint8_t)~WF_CONN_WRITING;
 	return r;
 }
 
 static int send_all(struct weft_conn *conn, const struct iovec *vector, int count, int flags,
 		    size_t *ret_done)
 {
-	struct wf_op op = { .file = &conn->file, .kind = WF_OP_SEND, .flags = flags };
-	int64_t r = wf_file_user(&conn->file) ? 0 : -EPERM;
+	struct wf_op op = { .file = &conn->watch.file, .kind = WF_OP_SEND, .flags = flags };
+	int64_t r = wf_file_user(&conn->watch.file) ? 0 : -EPERM;
 
 	op.u.send.vector = vector;
 	op.u.send.count = count;
 	if (r == 0) {
-		wf_file_hold(&conn->file);
-		if (wf_unlikely(conn->is_writing || count < 0))
+		wf_file_hold(&conn->watch.file);
+		if (wf_unlikely(is_writing(conn) || count < 0))
 			r = check(conn);
 		if (r == 0)
-			r = conn->is_writing ? -EBUSY :
+			r = is_writing(conn) ? -EBUSY :
 			    count < 0	     ? -EINVAL :
 					       send_in_turns(conn, &op);
-		wf_file_drop(&conn->file);
+		wf_file_drop(&conn->watch.file);
 	}
 	if (ret_done)
 		*ret_done = op.done;
@@ -169,11 +192,11 @@ int weft_write(struct weft_conn *conn, const void *buffer, size_t bytes, size_t 
 
 int weft_shutdown(struct weft_conn *conn)
 {
-	if (conn->file.fd < 0)
+	if (conn->watch.file.fd < 0)
 		return WEFT_ECLOSED;
-	if (shutdown(conn->file.fd, SHUT_WR) < 0)
+	if (shutdown(conn->watch.file.fd, SHUT_WR) < 0)
 		return -errno;
-	wf_file_end(conn->file.writer, -EPIPE); /* a Unix socket reports no event for this */
+	wf_file_end(conn->watch.file.writer, -EPIPE); /* a Unix socket reports no event for this */
 	return 0;
 }
 
@@ -196,7 +219,7 @@ static void drain(struct weft_conn *conn)
 static bool is_all_read(const struct weft_conn *conn)
 {
 	static const weft_time SOON_NS = 50 * WEFT_MICROSECOND;
-	const struct wf_file *file = &conn->file;
+	const struct wf_file *file = &conn->watch.file;
 
 	return (file->drained && weft_now() - file->drained_at < SOON_NS) ||
 	       !wf_file_has_input(file);
@@ -214,19 +237,19 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 	bool all_read;
 	int r;
 
-	if (!wf_file_user(&conn->file))
+	if (!wf_file_user(&conn->watch.file))
 		return -EPERM;
-	wf_file_hold(&conn->file);
-	switches = conn->file.worker->switches;
+	wf_file_hold(&conn->watch.file);
+	switches = conn->watch.file.worker->switches;
 	all_read = is_all_read(conn);
 	r = send_all(conn, &piece, 1, all_read ? MSG_MORE : 0, NULL);
-	if (switches != conn->file.worker->switches)
+	if (switches != conn->watch.file.worker->switches)
 		all_read = is_all_read(conn); /* sending has taken a while */
 	if (r == 0 && !all_read)
 		drain(conn);
 	if (r != -EBUSY)
-		wf_file_close(&conn->file);
-	wf_file_drop(&conn->file);
+		wf_file_close(&conn->watch.file);
+	wf_file_drop(&conn->watch.file);
 	return r;
 }
 
@@ -235,19 +258,34 @@ void weft_close(struct weft_conn *conn)
 {
 	if (!conn)
 		return;
-	wf_file_close(&conn->file);
-	if (!conn->server)
-		wf_file_drop(&conn->file);
+	wf_file_close(&conn->watch.file);
+	if (!(conn->watch.file.bits & WF_CONN_SERVED))
+		wf_file_drop(&conn->watch.file);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */
 
 int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address)
 {
-	return wf_address_peer(conn->file.fd, ret_address);
+	return wf_address_peer(conn->watch.file.fd, ret_address);
 }
 
 int weft_conn_fd(const struct weft_conn *conn)
 {
-	return conn->file.fd;
+	return conn->watch.file.fd;
+}
+
+struct weft_watch *weft_conn_watch(struct weft_conn *conn)
+{
+	return &conn->watch;
+}
+
+void weft_conn_user_set(struct weft_conn *conn, void *user)
+{
+	conn->watch.user = user;
+}
+
+void *weft_conn_user(const struct weft_conn *conn)
+{
+	return conn->watch.user;
 }

@@ -1,18 +1,40 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream connection: a descriptor, and what the calls at it must know of each other. */
+/* A stream connection: a descriptor that can be parked, and input that has not been consumed. */
 #pragma once
 
 #include "core/worker.h"
-#include "io/file.h"
+#include "io/watch.h"
 
 #include <weft/net.h>
 
-struct weft_conn {
-	struct wf_file file;
-	void *server;	 /* what serves it (net/serve.c), if anything does */
-	bool is_writing; /* a task is sending, and may be between two operations */
+/* In watch.file.bits. */
+enum {
+	WF_CONN_WRITING = 1, /* a task is sending, and may be between two operations */
+	WF_CONN_FILLING = 2, /* a task is in weft_fill */
+	WF_CONN_SERVED = 4,  /* it is a server's (net/serve.c), which releases it */
 };
+
+struct weft_conn {
+	struct weft_watch watch;
+	struct wf_block *input; /* a borrowed buffer, or what was left of one; or NULL */
+};
+
+_Static_assert(sizeof(struct weft_conn) <= 104, "a parked connection has 128 bytes in all");
 
 /* Makes a connection of a non-blocking stream socket of that family and owns it; -1 for one that is
  * filled in later. -ENOMEM: the caller keeps it. */
 int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn);
+
+static inline struct weft_conn *wf_conn_of(struct weft_watch *watch)
+{
+	return wf_container(watch, struct weft_conn, watch);
+}
+
+/* Copies input that has been received already, and consumes it; there is some. */
+size_t wf_conn_read_input(struct weft_conn *conn, void *buffer, size_t bytes);
+
+/* Gives the buffer of the pool back, and keeps what is left in it elsewhere. */
+void wf_conn_put_away(struct weft_conn *conn);
+
+/* Throws received input away. */
+void wf_conn_drop_input(struct weft_conn *conn);

@@ -24,7 +24,7 @@ static void set_no_delay(int fd, int family)
 /* Connects; while the backlog of a Unix socket is full, tries again, as the kernel does for TCP. */
 static int connect_to(struct weft_conn *conn, const struct weft_address *address)
 {
-	struct wf_op op = { .file = &conn->file, .kind = WF_OP_CONNECT };
+	struct wf_op op = { .file = &conn->watch.file, .kind = WF_OP_CONNECT };
 	int r;
 
 	do {

@@ -184,7 +184,7 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 		weft_close(conn);
 		return (int)fd;
 	}
-	conn->file.fd = (int)fd;
+	conn->watch.file.fd = (int)fd;
 	*ret_conn = conn;
 	return 0;
 }

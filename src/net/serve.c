@@ -8,6 +8,9 @@
  *	  ├─ signals: makes the soft stop of SIGINT or SIGTERM, if asked to
  *	  └─ connections (a serving scope): one task each
  *
+ * A server that parks has its connections in a lot of the connections' scope between two bursts of
+ * input: one task for each burst.
+ *
  * The accepting task has low priority and yields after each connection: what has been accepted is
  * finished before more is taken on, and a handler that need not wait runs to its end while its
  * stack is warm.
@@ -33,10 +36,15 @@ struct server {
 	weft_handler *handler;
 	void *arg;
 	weft_time grace_ns;
+	weft_time idle_ns;
 	uint32_t live, max;
 	struct weft_event room;	      /* set while live < max */
 	struct weft_signals *signals; /* if it stops on them */
 	bool grace_over;	      /* the connections were cancelled after a soft stop */
+	struct weft_lot *lot;	      /* of all connections, parked or not */
+	bool parks;
+	bool starts_at_once; /* an accepted connection has brought its request along */
+	void (*ended)(struct weft_conn *conn, void *arg);
 	struct weft_scope outer;
 	struct weft_scope connections;
 };
@@ -56,9 +64,16 @@ static uint32_t connections_default(void)
 
 /* ---- Connections ----------------------------------------------------------------------------- */
 
+static struct server *server_of(const struct weft_conn *conn)
+{
+	return conn->watch.parked.lot->arg;
+}
+
 static void leave(struct server *server, struct weft_conn *conn)
 {
-	conn->server = NULL;
+	if (server->ended)
+		server->ended(conn, server->arg);
+	conn->watch.file.bits &= (uint8_t)~WF_CONN_SERVED;
 	weft_close(conn);
 	if (server->live-- == server->max)
 		weft_event_set(&server->room);
@@ -67,23 +82,62 @@ static void leave(struct server *server, struct weft_conn *conn)
 static int serve_one(void *arg)
 {
 	struct weft_conn *conn = arg;
-	struct server *server = conn->server;
+	struct server *server = server_of(conn);
 	int r = server->handler(conn, server->arg);
 
 	leave(server, conn);
 	return r;
 }
 
-/* Gives an accepted connection its task. While memory for one is short it waits: the connection has
+/* Lets the handler have what has come, and parks the connection again unless it has ended. */
+static int serve_burst(void *arg)
+{
+	struct weft_conn *conn = arg;
+	struct server *server = server_of(conn);
+	int r = server->handler(conn, server->arg);
+
+	if (r >= 0 && !conn->watch.file.ended) {
+		r = weft_park(server->lot, &conn->watch);
+		if (r == 0)
+			return 0;
+		if (r == WEFT_ECLOSED)
+			r = 0; /* by the handler */
+	}
+	leave(server, conn);
+	return r;
+}
+
+/* What the lot runs. A parking that has ended for another reason than input ends the connection. */
+static int on_input(struct weft_watch *watch, int why, void *arg)
+{
+	struct weft_conn *conn = wf_conn_of(watch);
+
+	if (why == 0)
+		return serve_burst(conn);
+	leave(arg, conn);
+	return 0;
+}
+
+static int begin(struct server *server, struct weft_conn *conn)
+{
+	if (!server->parks)
+		return weft_spawn(&server->connections, serve_one, conn);
+	if (server->starts_at_once)
+		return weft_spawn(&server->connections, serve_burst, conn);
+	return weft_park(server->lot, &conn->watch);
+}
+
+/* Gives an accepted connection its task, or parks it. While memory for one is short it waits: the connection has
  * been promised to its peer. */
 static int start(struct server *server, struct weft_conn *conn)
 {
 	int r;
 
-	conn->server = server;
+	conn->watch.parked.lot = server->lot;
+	conn->watch.file.bits |= WF_CONN_SERVED;
 	if (++server->live == server->max)
 		weft_event_clear(&server->room);
-	while ((r = weft_spawn(&server->connections, serve_one, conn)) < 0) {
+	while ((r = begin(server, conn)) < 0) {
 		if (r == -ENOMEM || r == -EAGAIN)
 			r = weft_sleep(RETRY_NS);
 		if (r < 0) {
@@ -166,9 +220,12 @@ static int run(struct server *server)
 	int r, joined;
 
 	weft_scope_open_serving(&server->connections);
-	weft_task_priority_set(WEFT_PRIORITY_LOW);
-	r = accept_all(server);
-	task->priority = priority;
+	r = weft_lot_open(&server->connections, on_input, server, server->idle_ns, &server->lot);
+	if (r == 0) {
+		weft_task_priority_set(WEFT_PRIORITY_LOW);
+		r = accept_all(server);
+		task->priority = priority;
+	}
 	weft_listener_close(server->listener);
 	server->listener = NULL;
 	if (r != WEFT_ESTOPPING)
@@ -214,6 +271,10 @@ static int serve_with(struct weft_listener *listener, struct weft_signals *signa
 		.arg = arg,
 		.grace_ns = options->grace_ns ? options->grace_ns : GRACE_DEFAULT_NS,
 		.max = options->connections_max ? options->connections_max : connections_default(),
+		.parks = options->parks,
+		.starts_at_once = options->listen.defer_accept_s > 0,
+		.idle_ns = options->idle_ns ? options->idle_ns : WEFT_FOREVER,
+		.ended = options->ended,
 		.room = { .set = true },
 	};
 	int r = wf_task_self() ? serve(&server) : -EPERM;

@@ -90,6 +90,8 @@ int weft_run(weft_function *function, void *arg, const struct weft_options *opti
 		.allocator = &o->allocator,
 		.tasks_max = o->tasks_max,
 		.posts_max = o->posts_max,
+		.buffer_bytes = o->buffer_bytes,
+		.buffers_max = o->buffers_max,
 		.yield_always = is_set("WEFT_YIELD_ALWAYS"),
 	};
 	struct weft_worker *worker;

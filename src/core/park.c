@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* Lots, and the tasks that follow a parking; core/park.h tells how it works. */
+#include "core/park.h"
+
+#include "base/assert.h"
+#include "core/scope.h"
+#include "core/worker.h"
+
+#include <errno.h>
+
+enum {
+	TICK_BITS = 24,
+	STARTS_MAX = 256, /* in one turn */
+};
+
+/* Until there may be memory for a task, or room among the tasks. */
+static const weft_time RETRY_NS = 10 * WEFT_MILLISECOND;
+
+/* ---- Lots ------------------------------------------------------------------------------------ */
+
+/* When something has been parked for too long; never early, for its tick counts as not over. */
+static weft_time expiry_of(const struct wf_parked *parked, weft_time now)
+{
+	uint64_t tick = (uint64_t)now >> TICK_BITS;
+	uint64_t since = tick - ((uint32_t)tick - parked->since);
+
+	return (weft_time)((since + 1) << TICK_BITS) + parked->lot->idle_ns;
+}
+
+/* Arms the timer of a lot for the one that has been there longest. */
+static void arm(struct weft_lot *lot, struct weft_worker *worker)
+{
+	struct wf_list *first = wf_list_first(&lot->parked);
+
+	if (!first || lot->idle_ns > WEFT_FOREVER / 2 || wf_timer_is_armed(&lot->timer))
+		return;
+	lot->timer.when = expiry_of(wf_container(first, struct wf_parked, node), worker->now);
+	wf_timers_arm(&worker->timers, &lot->timer);
+}
+
+static void expire(struct weft_timer_ *timer)
+{
+	struct weft_lot *lot = wf_container(timer, struct weft_lot, timer);
+	struct weft_worker *worker = lot->scope->owner->worker;
+	struct wf_list *first;
+
+	while ((first = wf_list_first(&lot->parked)) != NULL) {
+		struct wf_parked *parked = wf_container(first, struct wf_parked, node);
+
+		if (worker->now < expiry_of(parked, worker->now))
+			break;
+		wf_parked_end(parked, WEFT_EDEADLINE);
+	}
+	arm(lot, worker);
+}
+
+int wf_lot_open(struct weft_scope *scope, weft_time idle_ns, struct weft_lot **ret_lot)
+{
+	struct weft_worker *worker = wf_worker;
+	struct weft_lot *lot;
+
+	if (!worker || !scope->owner || scope->owner->worker != worker)
+		return -EPERM;
+	lot = wf_memory_new(&worker->memory, sizeof *lot);
+	if (!lot)
+		return -ENOMEM;
+	*lot = (struct weft_lot){
+		.scope = scope,
+		.next = scope->lots,
+		.idle_ns = idle_ns,
+		.timer.fire = expire,
+	};
+	wf_list_init(&lot->parked);
+	scope->lots = lot;
+	*ret_lot = lot;
+	return 0;
+}
+
+void wf_lots_free(struct weft_scope *scope)
+{
+	while (scope->lots) {
+		struct weft_lot *lot = scope->lots;
+
+		wf_assert(wf_list_is_empty(&lot->parked));
+		wf_timer_disarm(&lot->timer);
+		scope->lots = lot->next;
+		wf_memory_free(&scope->owner->worker->memory, lot, sizeof *lot);
+	}
+}
+
+/* ---- Parking --------------------------------------------------------------------------------- */
+
+int wf_lot_admit(struct weft_lot *lot)
+{
+	struct weft_worker *worker = wf_worker;
+	struct weft_scope *scope = lot->scope;
+
+	if (!worker || scope->owner->worker != worker)
+		return -EPERM;
+	if (!scope->stop && worker->now >= scope->deadline)
+		wf_scope_expire(scope->deadline_scope);
+	if (scope->stop)
+		return scope->stop;
+	return scope->stopping ? WEFT_ESTOPPING : 0;
+}
+
+void wf_park(struct weft_lot *lot, struct wf_parked *parked)
+{
+	struct weft_worker *worker = wf_worker;
+
+	parked->lot = lot;
+	parked->why = WF_PARKED_WAITS;
+	parked->since = (uint32_t)((uint64_t)worker->now >> TICK_BITS);
+	wf_list_push_back(&lot->parked, &parked->node);
+	lot->scope->live++;
+	worker->parked++;
+	arm(lot, worker);
+	wf_scope_arm(lot->scope, &worker->timers);
+}
+
+void wf_parked_end(struct wf_parked *parked, int why)
+{
+	struct weft_worker *worker = parked->lot->scope->owner->worker;
+
+	if (wf_list_is_empty(&parked->node) || parked->why != WF_PARKED_WAITS)
+		return;
+	parked->why = why;
+	wf_list_remove(&parked->node);
+	wf_list_push_back(&worker->due, &parked->node);
+	worker->parked--;
+}
+
+void wf_lots_end(struct weft_scope *scope, int why)
+{
+	for (struct weft_lot *lot = scope->lots; lot; lot = lot->next)
+		while (!wf_list_is_empty(&lot->parked))
+			wf_parked_end(wf_container(lot->parked.next, struct wf_parked, node), why);
+}
+
+/* ---- What follows ---------------------------------------------------------------------------- */
+
+static int run(void *arg)
+{
+	struct wf_parked *parked = arg;
+
+	return parked->lot->run(parked, parked->why, parked->lot);
+}
+
+static bool start(struct wf_parked *parked)
+{
+	struct weft_lot *lot = parked->lot;
+
+	if (wf_task_start(lot->scope, run, parked, lot->site, lot->name) < 0)
+		return false;
+	wf_list_remove(&parked->node);
+	lot->scope->live--; /* its place is the task's now */
+	return true;
+}
+
+static void retry(struct weft_timer_ *timer)
+{
+	(void)timer; /* the next turn looks at the list again */
+}
+
+void wf_parked_start(struct weft_worker *worker)
+{
+	if (wf_timer_is_armed(&worker->due_timer))
+		return;
+	for (int i = 0; i < STARTS_MAX && !wf_list_is_empty(&worker->due); i++)
+		if (!start(wf_container(worker->due.next, struct wf_parked, node))) {
+			worker->due_timer.when = worker->now + RETRY_NS;
+			worker->due_timer.fire = retry;
+			wf_timers_arm(&worker->timers, &worker->due_timer);
+			return;
+		}
+}

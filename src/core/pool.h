@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Buffers that tasks borrow for as long as they look at input, all of one size, one pool a worker.
+ *
+ * Their number is limited; who finds none waits in line. So that they suffice for any number of
+ * connections, one that waits for more input must not hold one: what it has of a message is copied
+ * into a block of just that length, and the buffer given back (net/input.c). A few free ones stay,
+ * the one used last first, because it is in the cache; the others go back to the allocator.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/memory.h"
+#include "base/queue.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weft_worker;
+
+/* Bytes and where the content lies among them: a buffer of the pool, or a block of its own. */
+struct wf_block {
+	uint32_t capacity;
+	uint32_t start, end;
+	bool is_pooled;
+	char bytes[];
+};
+
+struct wf_pool {
+	struct wf_memory *memory;
+	uint32_t buffer_bytes; /* with its struct wf_block */
+	uint32_t max;
+	uint32_t count;	     /* in use and free */
+	uint32_t free_count; /* at most WF_POOL_FREE */
+	uint32_t peak;	     /* most in use at once */
+	uint64_t waits;	     /* times a task had to wait for one */
+	uint64_t kept_bytes; /* in blocks of their own */
+	struct wf_block *free[8];
+	struct wf_list waiters;
+};
+
+enum { WF_POOL_FREE = sizeof((struct wf_pool *)0)->free / sizeof(struct wf_block *) };
+
+void wf_pool_init(struct wf_pool *pool, struct wf_memory *memory, uint32_t buffer_bytes,
+		  uint32_t max);
+
+/* Frees what is free. None is in use. */
+void wf_pool_done(struct wf_pool *pool);
+
+/* Borrows an empty buffer for the calling task; suspends, as a checkpoint does, while all are in use.
+ * The code of a stop, -ENOMEM. */
+int wf_pool_take(struct weft_worker *worker, struct wf_block **ret_block);
+
+/* Gives a buffer back, or frees a block. Never suspends. */
+void wf_pool_give(struct wf_pool *pool, struct wf_block *block);
+
+/* A block of its own with a copy of the content of another one, which is given back. NULL without
+ * memory: then the other one is as it was. */
+struct wf_block *wf_pool_keep(struct wf_pool *pool, struct wf_block *block);
