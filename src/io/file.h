@@ -26,6 +26,7 @@
 #include <weft/time.h>
 
 struct weft_worker;
+struct wf_accepts;
 struct wf_file;
 struct wf_op;
 
@@ -36,6 +37,7 @@ struct wf_file_kind {
 	 * first, or NULL. */
 	void (*readable)(struct wf_file *file);
 	void (*before_park)(struct wf_file *file);
+	bool is_listener;
 	/* The descriptor is somebody else's, and closing the file does not close it. */
 	bool keeps_fd;
 };
@@ -47,9 +49,12 @@ struct wf_file {
 	struct weft_worker *worker; /* the only one whose tasks may use it */
 	const struct wf_file_kind *kind;
 	struct wf_op *reader, *writer; /* pending operations */
-	weft_time drained_at;	       /* when `drained` was concluded */
-	int fd;			       /* -1 when closed */
-	uint32_t generation;	       /* tells its registration from earlier ones of the number */
+	union {
+		weft_time drained_at;	    /* when `drained` was concluded */
+		struct wf_accepts *accepts; /* of a listener: for an engine that accepts ahead */
+	};
+	int fd;		     /* -1 when closed */
+	uint32_t generation; /* tells its registration from earlier ones of the number */
 	uint32_t holds;
 	uint8_t watched;		 /* WF_WATCH_: by the engine */
 	uint8_t bits;			 /* of the object around it */

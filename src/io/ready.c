@@ -118,7 +118,7 @@ bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op)
 	return false;
 }
 
-static void settle(struct wf_op *op, int64_t result)
+void wf_ready_settle(struct wf_op *op, int64_t result)
 {
 	if (wf_op_reads(op))
 		op->file->reader = NULL;
@@ -130,7 +130,7 @@ static void settle(struct wf_op *op, int64_t result)
 void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op)
 {
 	(void)poller;
-	settle(op, op->waiter.code);
+	wf_ready_settle(op, op->waiter.code);
 }
 
 static void retry(struct wf_op *op)
@@ -138,18 +138,18 @@ static void retry(struct wf_op *op)
 	int64_t result = wf_attempt(op);
 
 	if (result != -EAGAIN)
-		settle(op, result);
+		wf_ready_settle(op, result);
 }
 
 void wf_ready_fail(struct wf_file *file, uint8_t what, int error)
 {
 	file->watched &= (uint8_t)~what;
 	if (what & WF_WATCH_INPUT && file->reader)
-		settle(file->reader, error);
+		wf_ready_settle(file->reader, error);
 	else if (what & WF_WATCH_INPUT && file->parked)
 		file->kind->readable(file); /* finds out itself */
 	if (what & WF_WATCH_OUTPUT && file->writer)
-		settle(file->writer, error);
+		wf_ready_settle(file->writer, error);
 }
 
 static void resume(struct wf_ready *ready, struct wf_file *file, uint8_t ceased)

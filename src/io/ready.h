@@ -63,6 +63,9 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 /* The kernel cannot report a file: whoever waits for that gets the error. */
 void wf_ready_fail(struct wf_file *file, uint8_t what, int error);
 
+/* Gives a pending operation its result. */
+void wf_ready_settle(struct wf_op *op, int64_t result);
+
 /* Closes the descriptor of a file that is forgotten, unless it is to be kept. */
 void wf_ready_close(const struct wf_file *file);
 

@@ -33,7 +33,7 @@ static void release(struct wf_file *file)
 	wf_memory_free(&file->worker->memory, listener, sizeof *listener);
 }
 
-static const struct wf_file_kind listener_kind = { .release = release };
+static const struct wf_file_kind listener_kind = { .release = release, .is_listener = true };
 
 static int set_option(int fd, int level, int name, int value)
 {
