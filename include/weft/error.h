@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -43,3 +44,4 @@ const char *weft_strerror(int code);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

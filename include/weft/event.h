@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <weft/error.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -35,3 +36,4 @@ int weft_event_wait(struct weft_event *event) WEFT_MUST_USE;
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <weft/error.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -152,3 +153,4 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn) WEFT_MUST_USE;
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

@@ -10,6 +10,7 @@
 #include <weft/task.h>
 #include <weft/time.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -86,3 +87,4 @@ const char *weft_version(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

@@ -30,6 +30,7 @@
 #include <weft/error.h>
 #include <weft/time.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -177,3 +178,4 @@ class scope
 };
 } // namespace weft
 #endif
+#pragma GCC visibility pop

@@ -10,6 +10,7 @@
 #include <weft/net.h>
 #include <weft/time.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -61,3 +62,4 @@ int weft_serve_listener(struct weft_listener *listener, weft_handler *handler, v
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

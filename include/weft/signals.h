@@ -10,6 +10,7 @@
 
 #include <weft/error.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -31,3 +32,4 @@ void weft_signals_close(struct weft_signals *signals);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

@@ -13,6 +13,7 @@
 #include <weft/error.h>
 #include <weft/scope.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -53,3 +54,4 @@ void weft_task_priority_set(enum weft_priority priority);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop

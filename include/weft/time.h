@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <weft/error.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -40,3 +41,4 @@ uint64_t weft_random(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
