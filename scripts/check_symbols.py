@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The layer law, seen in the machine code: what each layer's objects need from outside.
+"""The symbols of build/release: what each layer needs from outside, and what the libraries offer.
 
-Every undefined symbol of build/release must be defined in the layer itself or in one it may use
+The layer law: every undefined symbol of a layer's objects must be defined in the layer itself or in one it may use
 (LAYERS of check_layers.py), or be one the layer may take from the C library, by the table below. A
 new entry there is a decision: core makes no system call but those for memory.
+
+The libraries: libweft.so exports the functions that include/weft/ declares and nothing else, and what
+libweft.a defines begins with weft_ or wf_, so that it meets no name of a program's own.
 """
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -48,6 +52,10 @@ LIBC = {
 }
 
 
+def output(*command, **more):
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **more).stdout
+
+
 def symbols(layer):
     """The symbols of a layer: those it defines, and the undefined ones with an object for each."""
     defined, undefined = set(), {}
@@ -56,15 +64,53 @@ def symbols(layer):
         path = folder / f"{source.name}.o"
         if not path.exists():
             continue  # a switch for another machine
-        listing = subprocess.run(["nm", "--format=posix", path], check=True, text=True,
-                                 stdout=subprocess.PIPE).stdout
-        for line in listing.splitlines():
+        for line in output("nm", "--format=posix", path).splitlines():
             name, kind = line.split()[:2]
             if kind in "Uw":
                 undefined.setdefault(name, f"src/{layer}/{source.name}")
             elif kind.isupper():
                 defined.add(name)
     return defined, undefined
+
+
+def declared():
+    """The functions of the public headers, each with its place, as the compiler sees them."""
+    includes = "".join(f"#include <weft/{path.name}>\n"
+                       for path in sorted((ROOT / "include/weft").glob("*.h")))
+    listing = output("gcc", "-x", "c", "-std=c11", "-Iinclude", "-S", "-o", "/dev/null",
+                     "-aux-info", "/dev/stdout", "-", input=includes, cwd=ROOT)
+    return {match[2]: match[1] for match in
+            re.finditer(r"^/\* (include/weft/\S+:\d+):\S+ \*/ extern .*?\b(weft_\w+) \(", listing,
+                        re.MULTILINE)}
+
+
+def check_shared(path):
+    """Says where the exports of libweft.so differ from the public headers; returns whether."""
+    if not path.exists():
+        print("no libweft.so in build/release: build it with -DWEFT_SHARED=ON")
+        return 1
+    exported, public = set(), declared()
+    for line in output("nm", "--dynamic", "--defined-only", "--format=posix", path).splitlines():
+        name, kind = line.split()[:2]
+        if kind != "A":  # the name of the version itself
+            exported.add(name.partition("@")[0])
+    for name in sorted(public.keys() - exported):
+        print(f"{public[name]}: {name} is not in libweft.so: define it, and declare it where "
+              "`#pragma GCC visibility push(default)` holds")
+    for name in sorted(exported - public.keys()):
+        print(f"libweft.so exports {name}, which no public header declares: declare it, make it "
+              "static, or call it wf_")
+    return public.keys() != exported
+
+
+def check_static(path):
+    """Says which global symbols of libweft.a belong to somebody else; returns whether any does."""
+    listing = output("nm", "--defined-only", "--extern-only", "--format=posix", path)
+    foreign = [line.split()[0] for line in listing.splitlines()
+               if not re.match(r"weft_|wf_|.*:$|$", line)]
+    for name in foreign:
+        print(f"libweft.a defines {name}: make it static, or call it wf_")
+    return bool(foreign)
 
 
 def main():
@@ -87,6 +133,8 @@ def main():
             else:
                 print(f"{source}:1: {layer} needs {name} from outside: do without, or enter it in "
                       f"LIBC[\"{layer}\"] of scripts/check_symbols.py")
+    failed |= check_shared(ROOT / "build/release/libweft.so")
+    failed |= check_static(ROOT / "build/release/libweft.a")
     return failed
 
 
