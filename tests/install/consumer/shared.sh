@@ -1,0 +1,1 @@
+cc server.c $(pkg-config --cflags --libs weft) -o server

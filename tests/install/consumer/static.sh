@@ -1,0 +1,1 @@
+cc -static server.c $(pkg-config --static --cflags --libs weft) -o server
