@@ -9,9 +9,17 @@
 #include <fenv.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unwind.h>
 
 enum { STACK_BYTES = 256 * 1024, ROUNDS = 100000 };
+
+/* How many registers a function keeps for its caller. */
+#ifdef __aarch64__
+enum { KEPT = 19 }; /* x19 to x29, d8 to d15 */
+#else
+enum { KEPT = 6 }; /* rbx, rbp, r12 to r15 */
+#endif
 
 /* Code with a stack of its own, or, if `stack` is NULL, the test itself. */
 struct side {
@@ -21,7 +29,7 @@ struct side {
 	struct side *other; /* for the body to switch to */
 	char *stack;
 	long count;
-	uint64_t seen[6];
+	uint64_t seen[KEPT];
 };
 
 static struct side test_side;
@@ -268,12 +276,63 @@ WF_TEST(x87_control_word_is_per_context)
 	end(&side);
 }
 
-#if !defined WF_ASAN && !defined WF_TSAN /* which want to be told by C code at both ends */
+#endif
 
-/* Switches with the six registers that a function keeps for its caller set to `values`, and tells
- * what they hold afterwards. */
-static WF_NOINLINE void switch_with(struct side *from, struct side *to, const uint64_t values[6],
-				    uint64_t ret_seen[6])
+#ifdef __aarch64__
+
+/* Bits 22 and 23 of FPCR are the rounding mode, 24 flushes denormal numbers to zero. */
+enum { FPCR_ROUNDING = 3 << 22, FPCR_FLUSH = 1 << 24 };
+
+static uint64_t fpcr(void)
+{
+	uint64_t word;
+
+	__asm__ volatile("mrs %0, fpcr" : "=r"(word));
+	return word & (FPCR_ROUNDING | FPCR_FLUSH);
+}
+
+static void fpcr_set(uint64_t word)
+{
+	__asm__ volatile("msr fpcr, %0" : : "r"(word));
+}
+
+static void change_fpcr(struct side *self)
+{
+	self->seen[0] = fpcr();
+	fpcr_set(1 << 22);
+	switch_sides(self, self->other);
+	self->seen[1] = fpcr();
+}
+
+/* FPCR is saved and restored, also where it is the same on both sides; a new context has its maker's. */
+WF_TEST(fpcr_is_per_context)
+{
+	struct side side;
+
+	fpcr_set(FPCR_FLUSH);
+	begin(&side, change_fpcr);
+	fpcr_set(FPCR_FLUSH | 2 << 22);
+	switch_sides(&test_side, &side);
+	ck_assert_uint_eq(fpcr(), FPCR_FLUSH | 2 << 22);
+	ck_assert_uint_eq(side.seen[0], FPCR_FLUSH);
+	fpcr_set(1 << 22);
+	switch_sides(&test_side, &side);
+	ck_assert_uint_eq(side.seen[1], 1 << 22);
+	ck_assert_uint_eq(fpcr(), 1 << 22);
+	end(&side);
+}
+
+#endif
+
+/* Assembly of the test's own; the sanitizers want to be told of a switch by C code at both ends. */
+#if (defined __x86_64__ || defined __aarch64__) && !defined WF_ASAN && !defined WF_TSAN
+
+/* Switches with the registers that a function keeps for its caller set to `values`, and tells what
+ * they hold afterwards. */
+#ifdef __x86_64__
+
+static WF_NOINLINE void switch_with(struct side *from, struct side *to, const uint64_t values[KEPT],
+				    uint64_t ret_seen[KEPT])
 {
 	struct wf_context *save = &from->context;
 	const struct wf_context *load = &to->context;
@@ -310,30 +369,108 @@ static WF_NOINLINE void switch_with(struct side *from, struct side *to, const ui
 			   "cc");
 }
 
-static const uint64_t test_values[6] = { 11, 12, 13, 14, 15, 16 };
-static const uint64_t side_values[6] = { 21, 22, 23, 24, 25, 26 };
+#else
+
+static WF_NOINLINE void switch_with(struct side *from, struct side *to, const uint64_t values[KEPT],
+				    uint64_t ret_seen[KEPT])
+{
+	register struct wf_context *save __asm__("x0") = &from->context;
+	register const struct wf_context *load __asm__("x1") = &to->context;
+	register const uint64_t *set __asm__("x2") = values;
+	register uint64_t *seen __asm__("x3") = ret_seen;
+
+	__asm__ volatile("stp	x29, x3, [sp, #-16]!\n\t"
+			 "ldp	x19, x20, [x2]\n\t"
+			 "ldp	x21, x22, [x2, #16]\n\t"
+			 "ldp	x23, x24, [x2, #32]\n\t"
+			 "ldp	x25, x26, [x2, #48]\n\t"
+			 "ldp	x27, x28, [x2, #64]\n\t"
+			 "ldr	x29, [x2, #80]\n\t"
+			 "ldp	d8, d9, [x2, #88]\n\t"
+			 "ldp	d10, d11, [x2, #104]\n\t"
+			 "ldp	d12, d13, [x2, #120]\n\t"
+			 "ldp	d14, d15, [x2, #136]\n\t"
+			 "bl	wf_context_switch\n\t"
+			 "ldr	x3, [sp, #8]\n\t"
+			 "stp	x19, x20, [x3]\n\t"
+			 "stp	x21, x22, [x3, #16]\n\t"
+			 "stp	x23, x24, [x3, #32]\n\t"
+			 "stp	x25, x26, [x3, #48]\n\t"
+			 "stp	x27, x28, [x3, #64]\n\t"
+			 "str	x29, [x3, #80]\n\t"
+			 "stp	d8, d9, [x3, #88]\n\t"
+			 "stp	d10, d11, [x3, #104]\n\t"
+			 "stp	d12, d13, [x3, #120]\n\t"
+			 "stp	d14, d15, [x3, #136]\n\t"
+			 "ldr	x29, [sp], #16\n\t"
+			 : "+r"(save), "+r"(load), "+r"(set), "+r"(seen)
+			 :
+			 : "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+			   "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24",
+			   "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5",
+			   "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
+			   "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+			   "v27", "v28", "v29", "v30", "v31", "memory", "cc");
+}
+
+#endif
 
 static void keep_registers(struct side *self)
 {
-	switch_with(self, self->other, side_values, self->seen);
+	uint64_t values[KEPT];
+
+	for (int i = 0; i < KEPT; i++)
+		values[i] = 0x2000000000000000 + (uint64_t)i;
+	switch_with(self, self->other, values, self->seen);
 }
 
 /* The registers that the calling convention makes a function keep survive on both sides. */
 WF_TEST(registers_survive)
 {
 	struct side side;
-	uint64_t seen[6];
+	uint64_t seen[KEPT], values[KEPT];
 
+	for (int i = 0; i < KEPT; i++)
+		values[i] = 0x1000000000000000 + (uint64_t)i;
 	begin(&side, keep_registers);
-	switch_with(&test_side, &side, test_values, seen);
-	ck_assert_mem_eq(seen, test_values, sizeof seen);
-	switch_with(&test_side, &side, test_values, seen);
-	ck_assert_mem_eq(seen, test_values, sizeof seen);
-	ck_assert_mem_eq(side.seen, side_values, sizeof seen);
+	switch_with(&test_side, &side, values, seen);
+	ck_assert_mem_eq(seen, values, sizeof seen);
+	switch_with(&test_side, &side, values, seen);
+	ck_assert_mem_eq(seen, values, sizeof seen);
+	for (int i = 0; i < KEPT; i++)
+		ck_assert_uint_eq(side.seen[i], 0x2000000000000000 + (uint64_t)i);
 	end(&side);
 }
 
 #endif
+
+#if defined __x86_64__ || defined __aarch64__
+
+/* What the processor wants to find where an indirect call leads. */
+#ifdef __x86_64__
+static const uint32_t landing_pads[] = { 0xfa1e0ff3 }; /* endbr64 */
+#else
+static const uint32_t landing_pads[] = { 0xd503245f, 0xd503233f }; /* bti c, paciasp */
+#endif
+
+static bool is_landing_pad(void (*function)(void))
+{
+	uint32_t first;
+
+	memcpy(&first, (const void *)(uintptr_t)function, sizeof first);
+	for (size_t i = 0; i < sizeof landing_pads / sizeof *landing_pads; i++)
+		if (landing_pads[i] == first)
+			return true;
+	return false;
+}
+
+/* Both functions can be called by pointer where the processor checks indirect calls. */
+WF_TEST(functions_are_landing_pads)
+{
+	ck_assert(is_landing_pad((void (*)(void))wf_context_init));
+	ck_assert(is_landing_pad((void (*)(void))wf_context_switch));
+}
+
 #endif
 
 enum { FRAMES_MAX = 64 };
