@@ -16,6 +16,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,13 @@ class Result(typing.NamedTuple):
     message: str
 
 
+def missing_for_aarch64():
+    """What the tests need to be built for aarch64, and run here, and this machine lacks."""
+    library = "/usr/lib/aarch64-linux-gnu/pkgconfig/check.pc"
+    missing = [name for name in ("aarch64-linux-gnu-gcc", "qemu-aarch64") if not shutil.which(name)]
+    return missing + ([] if os.path.exists(library) else ["the package check:arm64"])
+
+
 def configurations(full):
     """Every way the tests are run."""
     # The sanitizers reserve fixed addresses that the kernel's randomisation may take from them.
@@ -68,6 +76,9 @@ def configurations(full):
     yield Config("yield-always", "release", "core_|io_|net_|examples_", {"WEFT_YIELD_ALWAYS": "1"})
     slow = NOT_INSTALLED if full else "base_|arch_|core_"
     yield Config("valgrind", "release", slow, wrapper=VALGRIND, slowness=10)
+    if full and not missing_for_aarch64():
+        env = {"CK_TIMEOUT_MULTIPLIER": "10"}
+        yield Config("aarch64", "aarch64", "", env, "qemu-aarch64", 10)
 
 
 def build(preset):
@@ -143,7 +154,7 @@ def run(config, program):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="valgrind over everything, too")
+    parser.add_argument("--full", action="store_true", help="valgrind over everything, and aarch64 under qemu")
     parser.add_argument("filter", nargs="?", default="", help='part of "configuration/program"')
     options = parser.parse_args()
 
@@ -151,6 +162,8 @@ def main():
                       if path.parent.name != "harness")
     runs = [(config, program) for config in configurations(options.full) for program in programs
             if re.match(config.programs, program) and options.filter in f"{config.name}/{program}"]
+    if options.full and missing_for_aarch64():
+        print("aarch64: not run: no", " and no ".join(missing_for_aarch64()))
     if not runs:
         print("no test matches")
     results, skips = [], collections.Counter()

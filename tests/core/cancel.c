@@ -294,11 +294,18 @@ WF_TEST(ready_after_the_cancel)
 	run_scenario(cancel_before_ready);
 }
 
+/* Begins with a deadline that comes long before the end of a sleep, however slow the machine. */
+static void begin_with_deadline(struct victim *victim, const struct operation *operation)
+{
+	begin(victim, operation, weft_after(2 * WEFT_MILLISECOND));
+	victim->when = weft_after(WEFT_SECOND);
+}
+
 static void cancel_by_deadline(const struct operation *operation)
 {
 	struct victim victim;
 
-	begin(&victim, operation, weft_after(2 * WEFT_MILLISECOND));
+	begin_with_deadline(&victim, operation);
 	end(&victim, operation->wait == wait_yield ? 0 : WEFT_EDEADLINE, WEFT_EDEADLINE);
 }
 
@@ -312,7 +319,7 @@ static void deadline_then_cancel(const struct operation *operation)
 {
 	struct victim victim;
 
-	begin(&victim, operation, weft_after(2 * WEFT_MILLISECOND));
+	begin_with_deadline(&victim, operation);
 	wf_assert_result(weft_sleep(WEFT_SECOND), WEFT_EDEADLINE);
 	weft_scope_cancel(&victim.scope);
 	end(&victim, operation->wait == wait_yield ? 0 : WEFT_EDEADLINE, WEFT_EDEADLINE);

@@ -18,13 +18,22 @@
 #define SANITIZE "-O1" /* nothing else */
 #endif
 
+/* The prefix is set by the build where it is for another machine, whose libraries need not be here
+ * when the program runs. */
+#ifdef WEFT_TOOL_PREFIX
+#define LINK "-static"
+#else
+#define WEFT_TOOL_PREFIX ""
+#define LINK "-pthread" /* which goes without saying */
+#endif
+
 /* The compilers that go with the one of this build: they share the runtime of the sanitizers. */
 #ifdef __clang__
 #define C_COMPILER "clang"
 #define CXX_COMPILER "clang++"
 #else
-#define C_COMPILER "gcc"
-#define CXX_COMPILER "g++"
+#define C_COMPILER WEFT_TOOL_PREFIX "gcc"
+#define CXX_COMPILER WEFT_TOOL_PREFIX "g++"
 #endif
 
 /* The root of the source tree: the build remembers it. */
@@ -78,7 +87,7 @@ static inline void workshop_compile(struct workshop *workshop, const char *compi
 	program_run(&run, (const char *const[]){ compiler, standard, "-Wall", "-Wextra", "-Werror",
 						 SANITIZE, include, path,
 						 WEFT_BUILD_DIR "/libweft.a", WEFT_ENGINE_LIBRARY,
-						 "-pthread", "-o", workshop->program, NULL });
+						 "-pthread", LINK, "-o", workshop->program, NULL });
 	if (run.status == 127) {
 		workshop_close(workshop);
 		wf_skip("the compiler is missing");

@@ -299,8 +299,11 @@ WF_TEST(exchange_costs_three_system_calls)
 	enum { EXCHANGES = 200, AROUND = 20 };
 	static struct program program;
 	char trace[] = "/tmp/weft-trace-XXXXXX";
-	int fd = mkstemp(trace);
+	int fd;
 
+	if (*WEFT_EMULATOR)
+		wf_skip("the system calls that strace sees are the emulator's");
+	fd = mkstemp(trace);
 	ck_assert_int_ge(fd, 0);
 	peer_close(fd);
 	(void)unsetenv("WEFT_YIELD_ALWAYS");

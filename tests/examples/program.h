@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-enum { OUTPUT_MAX = 16 * 1024 };
+/* Set by the build where it is for another machine. */
+#ifndef WEFT_EMULATOR
+#define WEFT_EMULATOR ""
+#endif
+
+enum { OUTPUT_MAX = 16 * 1024, ARGUMENTS_MAX = 8 };
 
 struct program {
 	pid_t pid;
@@ -17,6 +22,22 @@ struct program {
 	int status;	 /* once it has ended: the exit status, or 128 and the signal */
 	char output[OUTPUT_MAX], errors[OUTPUT_MAX]; /* what has been read of both */
 };
+
+/* Becomes another program. One that is given by its path is of this build, which may be for another
+ * machine; one that is given by its name is of this machine. */
+static inline void program_exec(const char *const *argv)
+{
+	const char *emulated[ARGUMENTS_MAX + 2] = { WEFT_EMULATOR };
+
+	if (*WEFT_EMULATOR && strchr(argv[0], '/')) {
+		for (size_t i = 0; argv[i]; i++) {
+			ck_assert_uint_lt(i, ARGUMENTS_MAX);
+			emulated[i + 1] = argv[i];
+		}
+		argv = emulated;
+	}
+	(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+}
 
 /* Starts the program `argv[0]`, found like a command unless it is a path; argv ends with NULL. */
 static inline void program_start(struct program *program, const char *const *argv)
@@ -32,7 +53,7 @@ static inline void program_start(struct program *program, const char *const *arg
 	if (program->pid == 0) {
 		(void)dup2(out[1], STDOUT_FILENO);
 		(void)dup2(err[1], STDERR_FILENO);
-		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+		program_exec(argv);
 		_exit(127);
 	}
 	peer_close(out[1]);

@@ -115,6 +115,9 @@ static inline struct weft_allocator wf_tally_allocator(struct wf_tally *tally)
 	return (struct weft_allocator){ wf_tally_resize, tally };
 }
 
+/* Leaves this process room for so many more bytes of address space; SIZE_MAX for all there is. */
+void wf_limit_address_space(size_t more);
+
 /*
  * Processes and sockets
  */

@@ -30,6 +30,8 @@ static unsigned segments_received(int fd)
 	socklen_t length = sizeof info;
 
 	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	if (length <= offsetof(struct tcp_info, tcpi_segs_in))
+		wf_skip("the emulator does not pass TCP_INFO on");
 	return info.tcpi_segs_in;
 }
 

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/resource.h>
 #include <weft/event.h>
 #include <weft/net.h>
 #include <weft/run.h>
@@ -242,35 +240,20 @@ WF_TASK_TEST(idle_stacks_give_memory_back)
 
 /* ---- Address space --------------------------------------------------------------------------- */
 
-/* Leaves this process room for so many more bytes of address space; `SIZE_MAX` for all there is. */
-static void limit_address_space(size_t more)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	struct rlimit limit;
-	unsigned long pages;
-
-	ck_assert_ptr_nonnull(file);
-	ck_assert_int_eq(fscanf(file, "%lu", &pages), 1);
-	ck_assert_int_eq(fclose(file), 0);
-	ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
-	limit.rlim_cur = more == SIZE_MAX ? limit.rlim_max : pages * 4096 + more;
-	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
-}
-
 static int meet_the_limit(void *arg)
 {
 	enum { WANTED = 300 };
 	struct weft_scope scope;
 	int spawned = 0, r = 0;
 
-	limit_address_space(16 << 20); /* a slab is 65 MiB */
+	wf_limit_address_space(16 << 20); /* a slab is 65 MiB */
 	weft_scope_open(&scope);
 	while (spawned < WANTED && (r = weft_spawn(&scope, nothing, NULL)) == 0)
 		spawned++;
 	wf_assert_result(r, -ENOMEM);
 	ck_assert_int_ge(spawned, 255);
 	wf_assert_result(weft_scope_close(&scope), 0); /* what was spawned runs */
-	limit_address_space(SIZE_MAX);
+	wf_limit_address_space(SIZE_MAX);
 	return spawn_many(arg);
 }
 
@@ -285,9 +268,9 @@ WF_TEST(run_survives_lack_of_address_space)
 {
 	int r;
 
-	limit_address_space(16 << 20);
+	wf_limit_address_space(16 << 20);
 	r = weft_run(nothing, NULL, NULL);
-	limit_address_space(SIZE_MAX);
+	wf_limit_address_space(SIZE_MAX);
 	wf_assert_result(r, -ENOMEM);
 	RUN(nothing);
 }
