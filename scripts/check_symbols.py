@@ -47,7 +47,7 @@ LIBC = {
     "runtime": """
         __errno_location aligned_alloc free getenv strcmp
         __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe2 raise write
-        pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal""",
+        pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal sysconf""",
     "tools": "",
 }
 

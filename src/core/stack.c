@@ -17,20 +17,28 @@ enum {
 	HEADER_BYTES = (sizeof(struct wf_stack) + 63) / 64 * 64,
 };
 
+static size_t pages_for(size_t bytes, size_t page_bytes)
+{
+	return (bytes + page_bytes - 1) / page_bytes;
+}
+
 int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 		   const struct wf_stacks_options *options)
 {
 	size_t bytes = options->stack_bytes ? options->stack_bytes : STACK_BYTES_DEFAULT;
-	size_t pages;
+	size_t page = options->page_bytes, guard_pages, pages;
 
+	wf_assert(page >= 4096 && (page & (page - 1)) == 0);
 	if (bytes < STACK_BYTES_MIN || bytes > STACK_BYTES_MAX)
 		return WEFT_EOPTION;
-	pages = (bytes + WF_PAGE_BYTES - 1) / WF_PAGE_BYTES + 1;
+	guard_pages = pages_for(WF_GUARD_BYTES_MIN, page);
+	pages = pages_for(bytes, page) + guard_pages;
 	pages |= 1; /* an odd distance spreads the tops over the cache */
 	*stacks = (struct wf_stacks){
 		.memory = memory,
 		.entry = options->entry,
-		.slot_bytes = pages * WF_PAGE_BYTES,
+		.guard_bytes = guard_pages * page,
+		.slot_bytes = pages * page,
 		.guard = options->guard,
 		.guard_budget = options->guard_budget,
 	};
@@ -66,9 +74,9 @@ static void cool_down(struct wf_stacks *stacks)
 	stacks->warm_count--;
 	*cold_at(stacks, stacks->cold_count++) = number;
 	wf_fiber_done(&stack->fiber);
-	/* Guard pages of either kind survive this. It fails for locked memory, which then stays. */
-	(void)madvise(slot_of(stacks, number) + WF_PAGE_BYTES, stacks->slot_bytes - WF_PAGE_BYTES,
-		      MADV_DONTNEED);
+	/* Guards of either kind survive this. It fails for locked memory, which then stays. */
+	(void)madvise(slot_of(stacks, number) + stacks->guard_bytes,
+		      stacks->slot_bytes - stacks->guard_bytes, MADV_DONTNEED);
 }
 
 void wf_stacks_done(struct wf_stacks *stacks)
@@ -134,16 +142,17 @@ int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
 	return 0;
 }
 
-/* Puts the guard page of a slot in place, by the best means that still works. */
+/* Puts the guard of a slot in place, by the best means that still works. */
 static bool install_guard(struct wf_stacks *stacks, char *slot)
 {
 	if (stacks->guard == WEFT_GUARD_LIGHT) {
-		if (madvise(slot, WF_PAGE_BYTES, MADV_GUARD_INSTALL) == 0)
+		if (madvise(slot, stacks->guard_bytes, MADV_GUARD_INSTALL) == 0)
 			return true;
 		stacks->guard = WEFT_GUARD_MPROTECT; /* locked memory, for one */
 	}
 	if (stacks->guard == WEFT_GUARD_MPROTECT) {
-		if (stacks->guard_budget > 0 && mprotect(slot, WF_PAGE_BYTES, PROT_NONE) == 0) {
+		if (stacks->guard_budget > 0 &&
+		    mprotect(slot, stacks->guard_bytes, PROT_NONE) == 0) {
 			stacks->guard_budget--;
 			return true;
 		}
@@ -170,7 +179,7 @@ static struct wf_stack *warm_up(struct wf_stacks *stacks, uint32_t number)
 	wf_list_init(&stack->free);
 	stack->number = number;
 	stack->guarded = is_guarded(stacks, number);
-	stack->low = slot_of(stacks, number) + WF_PAGE_BYTES;
+	stack->low = slot_of(stacks, number) + stacks->guard_bytes;
 	wf_fiber_init(&stack->fiber, stack->low, (size_t)((char *)stack - stack->low));
 	wf_context_init(&stack->context, stack, stacks->entry, stack);
 	return stack;
@@ -217,10 +226,11 @@ bool wf_stack_is_intact(const struct wf_stack *stack)
 	return stack->guarded || memcmp(stack->low, zeros, CANARY_BYTES) == 0;
 }
 
-bool wf_stack_overflowed(const struct wf_stack *stack, const void *address)
+bool wf_stacks_overflowed(const struct wf_stacks *stacks, const struct wf_stack *stack,
+			  const void *address)
 {
-	uintptr_t guard = (uintptr_t)stack->low - WF_PAGE_BYTES;
+	uintptr_t guard = (uintptr_t)stack->low - stacks->guard_bytes;
 	uintptr_t at = (uintptr_t)address;
 
-	return at >= guard && at < guard + WF_PAGE_BYTES;
+	return at >= guard && at < guard + stacks->guard_bytes;
 }

@@ -4,12 +4,12 @@
  *
  * Stacks are mapped by the slab: one mapping of many slots, committed page by page as it is touched.
  *
- *	slot:	| guard page | stack, growing down ............. | struct wf_stack |
- *		low ^                                              top ^
+ *	slot:	| guard | stack, growing down .................. | struct wf_stack |
+ *		    low ^                                          top ^
  *
  * The struct shares the topmost page with the first frames, so that a task that sleeps near the
- * bottom of its call tree costs one page. With the default size a slot is 65 pages: at a distance
- * of 64 the tops of all stacks would compete for the same few lines of the cache.
+ * bottom of its call tree costs one page. With the default size, and pages of 4 KiB, a slot is 65
+ * pages: at a distance of 64 the tops of all stacks would compete for the same few lines of the cache.
  *
  * The guard is, in order of preference: MADV_GUARD_INSTALL (Linux 6.13), which needs no mapping of
  * its own and survives MADV_DONTNEED; mprotect, which splits the mapping, within a budget because
@@ -41,10 +41,18 @@ struct wf_stack {
 	struct wf_fiber fiber;
 	char *low; /* the lowest usable byte */
 	uint32_t number;
-	bool guarded; /* by a page, not by the canary only */
+	bool guarded; /* by pages, not by the canary only */
 };
 
-enum { WF_SLAB_SLOTS = 256, WF_PAGE_BYTES = 4096 };
+enum { WF_SLAB_SLOTS = 256 };
+
+/* How far apart -fstack-clash-protection touches a large frame, and so the least guard that no frame
+ * steps over: gcc takes 64 KiB for aarch64, whatever the page size is, and a page elsewhere. */
+#ifdef __aarch64__
+enum { WF_GUARD_BYTES_MIN = 64 * 1024 };
+#else
+enum { WF_GUARD_BYTES_MIN = 4096 };
+#endif
 
 /* Newer than the C library's headers. */
 #ifndef MADV_GUARD_INSTALL
@@ -53,14 +61,15 @@ enum { WF_SLAB_SLOTS = 256, WF_PAGE_BYTES = 4096 };
 
 struct wf_slab {
 	char *base;
-	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard page is in place */
+	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard is in place */
 	uint32_t cold[WF_SLAB_SLOTS];	      /* this slab's part of the stack of numbers */
 };
 
 struct wf_stacks {
 	struct wf_memory *memory;
 	void (*entry)(void *stack); /* what a stack that was never used starts with */
-	size_t slot_bytes;	    /* a stack with its guard */
+	size_t guard_bytes;
+	size_t slot_bytes; /* a stack with its guard */
 	enum weft_guard guard;
 	uint32_t guard_budget; /* mprotect guards still allowed */
 	struct wf_list warm;
@@ -72,7 +81,8 @@ struct wf_stacks {
 };
 
 struct wf_stacks_options {
-	size_t stack_bytes;
+	size_t stack_bytes;    /* 0: the default; rounded up to whole pages */
+	size_t page_bytes;     /* the kernel's: 4 KiB, or a larger power of two */
 	enum weft_guard guard; /* the best one that works here */
 	uint32_t guard_budget; /* how many mprotect guards may be made */
 	void (*entry)(void *stack);
@@ -102,5 +112,6 @@ uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most);
 /* Whether the canary of a stack is untouched. */
 bool wf_stack_is_intact(const struct wf_stack *stack);
 
-/* Whether an address that faulted lies in the guard page of a stack. */
-bool wf_stack_overflowed(const struct wf_stack *stack, const void *address);
+/* Whether an address that faulted lies in the guard of a stack. */
+bool wf_stacks_overflowed(const struct wf_stacks *stacks, const struct wf_stack *stack,
+			  const void *address);

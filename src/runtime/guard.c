@@ -15,6 +15,11 @@
 
 enum { MAPPINGS_DEFAULT = 65530, MAPPINGS_PER_GUARD = 2 };
 
+size_t wf_page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE); /* which the kernel told at the start: cannot fail */
+}
+
 /* Whether the kernel itself faults on the page: an emulator may accept the advice and do nothing. */
 static bool is_guarded(const void *page)
 {
@@ -31,14 +36,15 @@ static bool is_guarded(const void *page)
 
 static bool light_guards_work(void)
 {
-	void *page = mmap(NULL, WF_PAGE_BYTES, PROT_READ | PROT_WRITE,
+	size_t bytes = wf_page_bytes();
+	void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	bool work;
 
 	if (page == MAP_FAILED)
 		return false;
-	work = madvise(page, WF_PAGE_BYTES, MADV_GUARD_INSTALL) == 0 && is_guarded(page);
-	(void)munmap(page, WF_PAGE_BYTES); /* a whole mapping: cannot fail */
+	work = madvise(page, bytes, MADV_GUARD_INSTALL) == 0 && is_guarded(page);
+	(void)munmap(page, bytes); /* a whole mapping: cannot fail */
 	return work;
 }
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Which guard stacks can have here. */
+/* Which guard stacks can have here, and how large the kernel's pages are. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <weft/run.h>
+
+/* How large a page is: 4 KiB, or 16 or 64 KiB on some kernels for aarch64. */
+size_t wf_page_bytes(void);
 
 /* The best kind of guard that works, found by trying it; WEFT_GUARD=light|mprotect|canary asks for
  * one and gets that or a lesser one. WEFT_EOPTION for another word. */

@@ -37,7 +37,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
 	const struct wf_task *task = wf_task_self();
 
-	if (task && task->stack && wf_stack_overflowed(task->stack, info->si_addr))
+	if (task && task->stack &&
+	    wf_stacks_overflowed(&task->worker->stacks, task->stack, info->si_addr))
 		wf_panic(
 			"task \"%s\" (function %s, spawned at %s) overflowed its stack of %zu KiB; "
 			"end the recursion, or set weft_options.stack_bytes higher",

@@ -86,7 +86,9 @@ int weft_run(weft_function *function, void *arg, const struct weft_options *opti
 {
 	const struct weft_options *o = options ? options : &default_options;
 	struct wf_worker_options worker_options = {
-		.stacks = { .stack_bytes = o->stack_bytes, .guard_budget = wf_guard_budget() },
+		.stacks = { .stack_bytes = o->stack_bytes,
+			    .page_bytes = wf_page_bytes(),
+			    .guard_budget = wf_guard_budget() },
 		.allocator = &o->allocator,
 		.tasks_max = o->tasks_max,
 		.posts_max = o->posts_max,

@@ -8,8 +8,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { PAGE = 4096, ALL = 1 << 30 };
+/* The least page of any kernel, and the largest. A kernel with large pages only asks for more: a pool
+ * that is right for one works on any. */
+enum { PAGE = 4096, PAGE_MAX = 64 * 1024, ALL = 1 << 30 };
 
 /* A pool under test. Each stack that is taken is entered once, as the scheduler would: the tools
  * know only stacks that have run. */
@@ -30,9 +33,16 @@ static void stand_by(void *arg)
 				      &test_context);
 }
 
+static size_t kernel_page(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
 static void begin(struct wf_stacks_options options)
 {
 	options.entry = stand_by;
+	if (!options.page_bytes)
+		options.page_bytes = kernel_page();
 	wf_memory_init(&memory, wf_tally_resize, &tally);
 	wf_fiber_init_thread(&test_fiber);
 	wf_assert_result(wf_stacks_init(&stacks, &memory, &options), 0);
@@ -77,47 +87,76 @@ WF_TEST(bad_sizes_are_refused)
 
 	wf_memory_init(&memory, wf_tally_resize, &tally);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		struct wf_stacks_options options = { .stack_bytes = bad[i], .entry = stand_by };
+		struct wf_stacks_options options = { .stack_bytes = bad[i],
+						     .page_bytes = kernel_page(),
+						     .entry = stand_by };
 
 		wf_assert_result(wf_stacks_init(&stacks, &memory, &options), WEFT_EOPTION);
 	}
 	ck_assert_uint_eq(tally.calls, 0);
 }
 
-/* A stack is as large as it was asked for, but for the block at its top; by default 256 KiB. */
+static void check_size(size_t stack_bytes, size_t page)
+{
+	size_t wanted = stack_bytes ? stack_bytes : 256 * 1024;
+	struct wf_stack *stack;
+
+	begin((struct wf_stacks_options){ .stack_bytes = stack_bytes, .page_bytes = page });
+	stack = take();
+	ck_assert_uint_ge(usable_bytes(stack) + 256, wanted);
+	ck_assert_uint_lt(usable_bytes(stack), wanted + 2 * page);
+	ck_assert_uint_eq((uintptr_t)stack % 16, 0);
+	touch(stack);
+	wf_stacks_give(&stacks, stack);
+	end();
+}
+
+/* A stack is as large as it was asked for, but for the block at its top, and less than two pages
+ * larger; by default 256 KiB. */
 WF_TEST(stacks_have_their_size)
 {
 	static const size_t sizes[] = { 0, 16 * 1024, 16 * 1024 + 1, 100 * 1000, 1 << 20 };
 
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-		size_t wanted = sizes[i] ? sizes[i] : 256 * 1024;
-		struct wf_stack *stack;
-
-		begin((struct wf_stacks_options){ .stack_bytes = sizes[i] });
-		stack = take();
-		ck_assert_uint_ge(usable_bytes(stack) + 256, wanted);
-		ck_assert_uint_eq((uintptr_t)stack % 16, 0);
-		touch(stack);
-		wf_stacks_give(&stacks, stack);
-		end();
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2) {
+		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+			check_size(sizes[i], page);
 	}
+}
+
+static void check_distance(size_t stack_bytes, size_t page)
+{
+	struct wf_stack *a, *b;
+	size_t distance;
+
+	begin((struct wf_stacks_options){ .stack_bytes = stack_bytes, .page_bytes = page });
+	a = take();
+	b = take();
+	ck_assert(b > a);
+	distance = (size_t)((char *)b - (char *)a);
+	ck_assert_uint_eq(distance % page, 0);
+	ck_assert_uint_eq(distance / page % 2, 1);
+	wf_stacks_give(&stacks, a);
+	wf_stacks_give(&stacks, b);
+	end();
 }
 
 /* Stacks lie an odd number of pages apart, so that their tops do not compete in the cache. */
 WF_TEST(stacks_lie_an_odd_distance_apart)
 {
-	for (size_t bytes = 16 * 1024; bytes < 64 * 1024; bytes += PAGE) {
-		struct wf_stack *a, *b;
-		ptrdiff_t distance;
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2) {
+		for (size_t bytes = 16 * 1024; bytes < 4 * page; bytes += PAGE)
+			check_distance(bytes, page);
+	}
+}
 
-		begin((struct wf_stacks_options){ .stack_bytes = bytes });
-		a = take();
-		b = take();
-		distance = (char *)b - (char *)a;
-		ck_assert_int_eq(distance % PAGE, 0);
-		ck_assert_int_eq(distance / PAGE % 2 != 0, true);
-		wf_stacks_give(&stacks, a);
-		wf_stacks_give(&stacks, b);
+/* A guard is whole pages, and no smaller than what large frames are probed by. */
+WF_TEST(guards_are_whole_pages)
+{
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2) {
+		begin((struct wf_stacks_options){ .page_bytes = page });
+		ck_assert_uint_eq(stacks.guard_bytes % page, 0);
+		ck_assert_uint_ge(stacks.guard_bytes, WF_GUARD_BYTES_MIN);
+		ck_assert_uint_lt(stacks.guard_bytes, WF_GUARD_BYTES_MIN + page);
 		end();
 	}
 }
@@ -246,13 +285,14 @@ static void check_guard_faults(struct wf_stack *stack)
 /* An emulator may accept the advice and do nothing. */
 static bool light_guards_work(void)
 {
-	char *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t bytes = kernel_page();
+	char *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	bool work;
 
 	ck_assert_ptr_ne(page, MAP_FAILED);
-	work = madvise(page, PAGE, MADV_GUARD_INSTALL) == 0 &&
+	work = madvise(page, bytes, MADV_GUARD_INSTALL) == 0 &&
 	       wf_child(write_below, page + 1).signal == SIGSEGV;
-	ck_assert_int_eq(munmap(page, PAGE), 0);
+	ck_assert_int_eq(munmap(page, bytes), 0);
 	return work;
 }
 
@@ -265,7 +305,7 @@ static void begin_light(void)
 	ck_assert_int_eq(stacks.guard, WEFT_GUARD_LIGHT);
 }
 
-/* A light guard page faults, also after trimming. */
+/* A light guard faults, also after trimming. */
 WF_TEST(light_guard_faults)
 {
 	struct wf_stack *stack;
@@ -282,17 +322,25 @@ WF_TEST(light_guard_faults)
 	end();
 }
 
-/* A guard page made by mprotect faults. */
+/* A guard made by mprotect faults, from one end to the other. */
 WF_TEST(mprotect_guard_faults)
 {
-	struct wf_stack *stack;
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2) {
+		struct wf_stacks_options options = by_mprotect;
+		struct wf_stack *stack;
+		char *lowest;
 
-	begin(by_mprotect);
-	stack = take();
-	ck_assert_int_eq(stacks.guard, WEFT_GUARD_MPROTECT);
-	check_guard_faults(stack);
-	wf_stacks_give(&stacks, stack);
-	end();
+		options.page_bytes = page;
+		begin(options);
+		stack = take();
+		ck_assert_int_eq(stacks.guard, WEFT_GUARD_MPROTECT);
+		check_guard_faults(stack);
+		lowest = stack->low - stacks.guard_bytes;
+		ck_assert_int_eq(wf_child(write_below, lowest + 1).signal, SIGSEGV);
+		touch(stack);
+		wf_stacks_give(&stacks, stack);
+		end();
+	}
 }
 
 /* When the budget of mprotect guards is spent, the next stacks have a canary, and those before keep
@@ -348,20 +396,26 @@ WF_TEST(canary_tells)
 	end();
 }
 
-/* An address in the guard page is an overflow, and one on either side of it is not. */
+/* An address in the guard is an overflow, and one on either side of it is not. */
 WF_TEST(overflow_is_told_by_the_address)
 {
-	struct wf_stack *stack;
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2) {
+		struct wf_stacks_options options = by_mprotect;
+		struct wf_stack *stack;
+		char *lowest;
 
-	begin(by_mprotect);
-	stack = take();
-	ck_assert(wf_stack_overflowed(stack, stack->low - 1));
-	ck_assert(wf_stack_overflowed(stack, stack->low - PAGE));
-	ck_assert(!wf_stack_overflowed(stack, stack->low));
-	ck_assert(!wf_stack_overflowed(stack, stack->low - PAGE - 1));
-	ck_assert(!wf_stack_overflowed(stack, NULL));
-	wf_stacks_give(&stacks, stack);
-	end();
+		options.page_bytes = page;
+		begin(options);
+		stack = take();
+		lowest = stack->low - stacks.guard_bytes;
+		ck_assert(wf_stacks_overflowed(&stacks, stack, stack->low - 1));
+		ck_assert(wf_stacks_overflowed(&stacks, stack, lowest));
+		ck_assert(!wf_stacks_overflowed(&stacks, stack, stack->low));
+		ck_assert(!wf_stacks_overflowed(&stacks, stack, lowest - 1));
+		ck_assert(!wf_stacks_overflowed(&stacks, stack, NULL));
+		wf_stacks_give(&stacks, stack);
+		end();
+	}
 }
 
 /* ---- Trimming -------------------------------------------------------------------------------- */
@@ -372,12 +426,12 @@ enum { TRIMMED = 40 };
 static size_t resident_pages(void)
 {
 	static unsigned char resident[WF_SLAB_SLOTS * 128];
-	size_t bytes = WF_SLAB_SLOTS * stacks.slot_bytes, count = 0;
+	size_t bytes = WF_SLAB_SLOTS * stacks.slot_bytes, pages = bytes / kernel_page(), count = 0;
 
 	ck_assert_uint_eq(stacks.slab_count, 1);
-	ck_assert_uint_le(bytes / PAGE, sizeof resident);
+	ck_assert_uint_le(pages, sizeof resident);
 	ck_assert_int_eq(mincore(stacks.slabs[0]->base, bytes, resident), 0);
-	for (size_t i = 0; i < bytes / PAGE; i++)
+	for (size_t i = 0; i < pages; i++)
 		count += resident[i] & 1;
 	return count;
 }
@@ -395,21 +449,27 @@ static void use_stacks(int count)
 		wf_stacks_give(&stacks, taken[i]);
 }
 
-/* Stacks that were not used for a whole period give their memory back, all but those to keep. */
-WF_TEST(trim_gives_memory_back)
+static void check_trim(size_t page)
 {
 	enum { KEEP = 5 };
 	size_t pages_each;
 
-	begin((struct wf_stacks_options){ .guard = WEFT_GUARD_CANARY });
+	begin((struct wf_stacks_options){ .page_bytes = page, .guard = WEFT_GUARD_CANARY });
 	use_stacks(TRIMMED);
-	pages_each = (stacks.slot_bytes - PAGE) / PAGE;
+	pages_each = (stacks.slot_bytes - stacks.guard_bytes) / kernel_page();
 	ck_assert_uint_eq(resident_pages(), TRIMMED * pages_each);
 	ck_assert_uint_eq(wf_stacks_trim(&stacks, KEEP, ALL), 0); /* all were used just now */
 	ck_assert_uint_eq(wf_stacks_trim(&stacks, KEEP, ALL), TRIMMED - KEEP);
 	ck_assert_uint_eq(stacks.warm_count, KEEP);
 	ck_assert_uint_eq(resident_pages(), KEEP * pages_each);
 	end();
+}
+
+/* Stacks that were not used for a whole period give their memory back, all but those to keep. */
+WF_TEST(trim_gives_memory_back)
+{
+	for (size_t page = kernel_page(); page <= PAGE_MAX; page *= 2)
+		check_trim(page);
 }
 
 /* Stacks that are in use again and again keep their memory. */

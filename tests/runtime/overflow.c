@@ -92,12 +92,61 @@ WF_TEST(endless_recursion_is_named_by_mprotect)
 /* The message names the function of the task, and the size of its stack. */
 WF_TEST(message_names_function_and_size)
 {
-	struct program program = { "light", 64 * 1024, ENDLESS };
+	struct program program = { "light", 512 * 1024, ENDLESS };
 	struct wf_child child = wf_child(run_program, &program);
+	const char *size = strstr(child.errors, "its stack of ");
+	long kib;
 
+	ck_assert_ptr_nonnull(size);
+	kib = strtol(size + strlen("its stack of "), NULL, 10);
+	ck_assert_int_ge(kib, 512);
+	ck_assert_int_le(kib, 512 + 2 * sysconf(_SC_PAGESIZE) / 1024); /* it is rounded up */
 	ck_assert_ptr_nonnull(strstr(child.errors, "function overflow,"));
-	ck_assert_ptr_nonnull(strstr(child.errors, "64 KiB"));
 	ck_assert_ptr_eq(strchr(child.errors, '\n'), child.errors + strlen(child.errors) - 1);
+}
+
+/* Has a frame that is larger than what is left of the stack, and than a page or two; touches its far
+ * end only. */
+static WF_NOINLINE int leap(int distance)
+{
+	volatile char frame[48 * 1024];
+
+	__asm__ volatile("" : : "r"(frame)); /* the compiler must not cut it to what is used */
+	frame[0] = (char)distance;
+	return frame[0];
+}
+
+static int overflow_in_one_leap(void *arg)
+{
+	weft_task_name_set("glutton");
+	return leap(arg != NULL) * 0;
+}
+
+static int spawn_leaping_glutton(void *arg)
+{
+	struct weft_scope scope;
+
+	weft_scope_open(&scope);
+	for (int i = 0; i < 4; i++) /* with stacks above and below */
+		wf_assert_result(weft_spawn(&scope, overflow_in_one_leap, arg), 0);
+	return weft_scope_close(&scope);
+}
+
+static int run_leaping_program(void *arg)
+{
+	struct weft_options options = { .stack_bytes = SMALL };
+
+	return weft_run(spawn_leaping_glutton, arg, &options);
+}
+
+/* A large frame does not step over the guard: what is compiled with -fstack-clash-protection, as the
+ * tests are, touches the stack on the way down at least as often as a guard is long. */
+WF_TEST(large_frame_meets_the_guard)
+{
+	struct wf_child child = wf_child(run_leaping_program, NULL);
+
+	ck_assert_int_eq(child.signal, SIGABRT);
+	ck_assert_ptr_nonnull(strstr(child.errors, "\"glutton\""));
 }
 
 /* How deep to recurse to use a little more than a whole stack: by measuring a level. */
@@ -109,11 +158,12 @@ static int levels_of(size_t bytes)
 /* With a canary the overflow is found when the task ends, if it was no more than a page. */
 WF_TEST(canary_names_the_task_at_its_end)
 {
+	size_t most = SMALL + 3 * (size_t)sysconf(_SC_PAGESIZE);
 	bool found = false;
 
 	if (wf_on_valgrind())
 		wf_skip("Valgrind lets nobody look below the stack pointer, where the canary is");
-	for (int levels = levels_of(SMALL) / 4; !found && levels < levels_of(2 * SMALL); levels++) {
+	for (int levels = levels_of(SMALL) / 4; !found && levels < levels_of(most); levels++) {
 		struct program program = { "canary", SMALL, levels };
 		struct wf_child child = wf_child(run_program, &program);
 
