@@ -21,7 +21,7 @@ COMPILER = "_GLOBAL_OFFSET_TABLE_ __stack_chk_fail memcmp memcpy memmove memset"
 
 LIBC = {
     "base": """
-        abort free malloc realloc snprintf strcmp strerrordesc_np strerrorname_np strlen strncmp
+        abort free malloc realloc snprintf strcmp strlen strncmp
         vsnprintf write""",
     "arch": "abort",
     "core": """
@@ -30,13 +30,13 @@ LIBC = {
         pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock""",
     "io": """
         __errno_location free realloc strcmp strlen
-        epoll_create1 epoll_ctl epoll_pwait2 epoll_wait eventfd poll socketpair
+        epoll_create1 epoll_ctl epoll_wait eventfd poll socketpair
         io_uring_queue_exit io_uring_queue_init_params io_uring_register_ring_fd
         io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit
         io_uring_submit_and_get_events io_uring_submit_and_wait io_uring_submit_and_wait_timeout
         accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
         close fcntl read readv write writev
-        clock_gettime getrandom
+        clock_gettime getrandom syscall
         pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
     "net": """
         __errno_location free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
@@ -46,7 +46,7 @@ LIBC = {
     "http": "",
     "runtime": """
         __errno_location aligned_alloc free getenv strcmp
-        __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe2 raise write
+        __isoc23_fscanf __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe2 raise write
         pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal sysconf""",
     "tools": "",
 }

@@ -17,7 +17,7 @@
 #include <limits.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <weft/error.h>
 
@@ -80,18 +80,27 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 	wf_ready_close(file);
 }
 
+/* Not every C library has a function for this call. On every machine it takes 64 bits of seconds, and
+ * as many of nanoseconds. */
+static int epoll_wait_ns(struct engine *engine, weft_time duration_ns)
+{
+	const int64_t timeout[2] = { duration_ns / WEFT_SECOND, duration_ns % WEFT_SECOND };
+
+	return (int)syscall(SYS_epoll_pwait2, engine->epoll_fd, engine->events, EVENTS_MAX, timeout,
+			    NULL, (size_t)0);
+}
+
 static int poll_events(struct engine *engine, weft_time deadline)
 {
 	weft_time now = deadline == 0 || deadline == WEFT_FOREVER ? 0 : wf_clock_now(NULL);
 	weft_time left = deadline > now ? deadline - now : 0;
-	struct timespec timeout = { .tv_sec = left / WEFT_SECOND, .tv_nsec = left % WEFT_SECOND };
 
 	if (left == 0)
 		return epoll_wait(engine->epoll_fd, engine->events, EVENTS_MAX, 0);
 	if (deadline == WEFT_FOREVER)
 		return epoll_wait(engine->epoll_fd, engine->events, EVENTS_MAX, -1);
 	if (!engine->no_pwait2) {
-		int n = epoll_pwait2(engine->epoll_fd, engine->events, EVENTS_MAX, &timeout, NULL);
+		int n = epoll_wait_ns(engine, left);
 
 		if (n >= 0 || errno == EINTR)
 			return n;

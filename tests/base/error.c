@@ -63,6 +63,21 @@ WF_TEST(every_code_has_both)
 	}
 }
 
+#ifdef __GLIBC__
+
+/* The kernel's codes have the names and sentences that glibc has for them, and no others have any. */
+WF_TEST(kernel_codes_are_those_of_glibc)
+{
+	for (int number = 1; number < 4096; number++) {
+		const char *name = strerrorname_np(number), *sentence = strerrordesc_np(number);
+
+		ck_assert_str_eq(weft_error_name(-number), name ? name : "UNKNOWN");
+		ck_assert_str_eq(weft_strerror(-number), sentence ? sentence : "Unknown error");
+	}
+}
+
+#endif
+
 /* errno is neither set nor read. */
 WF_TEST(errno_is_left_alone)
 {
