@@ -59,7 +59,7 @@ def missing_for_aarch64():
     """What the tests need to be built for aarch64, and run here, and this machine lacks."""
     library = "/usr/lib/aarch64-linux-gnu/pkgconfig/check.pc"
     missing = [name for name in ("aarch64-linux-gnu-gcc", "qemu-aarch64") if not shutil.which(name)]
-    return missing + ([] if os.path.exists(library) else ["the package check:arm64"])
+    return missing + ([] if os.path.exists(library) else ["check:arm64"])
 
 
 def configurations(full):
@@ -163,7 +163,8 @@ def main():
     runs = [(config, program) for config in configurations(options.full) for program in programs
             if re.match(config.programs, program) and options.filter in f"{config.name}/{program}"]
     if options.full and missing_for_aarch64():
-        print("aarch64: not run: no", " and no ".join(missing_for_aarch64()))
+        print("aarch64: not run: no", ", no ".join(missing_for_aarch64()),
+              "(dpkg --add-architecture arm64; apt-get update; ./dev full)")
     if not runs:
         print("no test matches")
     results, skips = [], collections.Counter()
