@@ -35,7 +35,7 @@ LIBC = {
         io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit
         io_uring_submit_and_get_events io_uring_submit_and_wait io_uring_submit_and_wait_timeout
         accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
-        close fcntl read readv write writev
+        close fcntl fstat read readv write writev
         clock_gettime getrandom syscall
         pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
     "net": """
@@ -47,7 +47,7 @@ LIBC = {
     "runtime": """
         __errno_location aligned_alloc free getenv strcmp
         __isoc23_fscanf __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe2 raise write
-        pthread_mutex_lock pthread_mutex_unlock sigaction sigaltstack sigemptyset signal sysconf""",
+        pthread_atfork pthread_mutex_lock pthread_mutex_unlock pthread_once sigaction sigaltstack sigemptyset signal sysconf""",
     "tools": "",
 }
 

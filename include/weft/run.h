@@ -41,6 +41,9 @@ struct weft_options {
  * before it ran: -ENOMEM, -EMFILE and the like, WEFT_EOPTION for an option or environment
  * variable without such a value, WEFT_EENGINE if the engine that was named does not work here, -EALREADY if the thread is inside weft_run already.
  *
+ * A child forked while it runs may only exec or _exit: calls of this library return -EPERM there, and a
+ * task that returns there ends the child, which says so.
+ *
  * Installs a SIGSEGV handler that names the task whose stack overflowed and passes every other
  * fault on to the handler before it; restores that handler before it returns. */
 int weft_run(weft_function *function, void *arg, const struct weft_options *options) WEFT_MUST_USE;
@@ -63,9 +66,22 @@ struct weft_stats {
 	uint64_t failed;       /* ended with a negative result that was not their scope's stop */
 	uint64_t switches;     /* from one stack to another */
 	uint64_t turns;	       /* times the engine was polled */
+	uint64_t parked;       /* watches that are parked now */
 	uint64_t stacks;       /* stacks mapped */
 	uint64_t stack_bytes;  /* address space of one, its guard included */
 	enum weft_guard guard; /* of the newest stack */
+
+	uint64_t buffers;      /* for input (weft_fill), borrowed now */
+	uint64_t buffers_peak; /* at once, at most */
+	uint64_t buffer_waits; /* times a task had to wait for one */
+
+	/* Memory in bytes. */
+	uint64_t bytes_stacks;	/* a page for each stack in use or kept warm; more if run deep */
+	uint64_t bytes_tasks;	/* control blocks */
+	uint64_t bytes_buffers; /* buffers, and input that was copied out of them */
+	uint64_t bytes_watches; /* connections and other watches */
+	uint64_t
+		bytes_allocated; /* all from weft_options.allocator, buffers and watches included */
 };
 
 /* Fills `ret_stats`. Never suspends. -EPERM outside weft_run. */

@@ -37,88 +37,123 @@ int wf_stacks_init(struct wf_stacks *stacks, struct wf_memory *memory,
 	*stacks = (struct wf_stacks){
 		.memory = memory,
 		.entry = options->entry,
+		.page_bytes = page,
 		.guard_bytes = guard_pages * page,
 		.slot_bytes = pages * page,
 		.guard = options->guard,
 		.guard_budget = options->guard_budget,
 	};
 	wf_list_init(&stacks->warm);
+	wf_list_init(&stacks->slabs);
+	wf_list_init(&stacks->full_slabs);
 	return 0;
 }
 
-static uint32_t *cold_at(const struct wf_stacks *stacks, uint32_t position)
+static struct wf_stack *stack_of(char *slot, size_t slot_bytes)
 {
-	return &stacks->slabs[position / WF_SLAB_SLOTS]->cold[position % WF_SLAB_SLOTS];
+	return (struct wf_stack *)(void *)(slot + slot_bytes - HEADER_BYTES);
 }
 
-static char *slot_of(const struct wf_stacks *stacks, uint32_t number)
+static char *slot_of(const struct wf_stacks *stacks, const struct wf_slab *slab, uint32_t slot)
 {
-	return stacks->slabs[number / WF_SLAB_SLOTS]->base +
-	       (size_t)(number % WF_SLAB_SLOTS) * stacks->slot_bytes;
+	return slab->base + slot * stacks->slot_bytes;
 }
 
-static struct wf_stack *stack_of(const struct wf_stacks *stacks, uint32_t number)
-{
-	char *top = slot_of(stacks, number) + stacks->slot_bytes - HEADER_BYTES;
+/* ---- Cold stacks ----------------------------------------------------------------------------- */
 
-	return (struct wf_stack *)(void *)top;
+static void add_cold(struct wf_stacks *stacks, struct wf_slab *slab, uint32_t slot)
+{
+	slab->cold[slot / 64] |= 1ull << (slot % 64);
+	stacks->cold_count++;
+	slab->cold_count++;
+	if (slab->cold_count != 1 && slab->cold_count != WF_SLAB_SLOTS)
+		return;
+	wf_list_remove(&slab->node);
+	if (slab->cold_count == 1)
+		wf_list_push_front(&stacks->slabs, &slab->node);
+	else
+		wf_list_push_back(&stacks->slabs, &slab->node);
+}
+
+/* Takes the lowest cold stack of the first slab; there is one. */
+static uint32_t take_cold(struct wf_stacks *stacks, struct wf_slab *slab)
+{
+	uint32_t word = 0, bit;
+
+	while (slab->cold[word] == 0)
+		word++;
+	bit = (uint32_t)__builtin_ctzll(slab->cold[word]);
+	slab->cold[word] &= slab->cold[word] - 1;
+	stacks->cold_count--;
+	if (--slab->cold_count == 0) {
+		wf_list_remove(&slab->node);
+		wf_list_push_back(&stacks->full_slabs, &slab->node);
+	}
+	return word * 64 + bit;
 }
 
 /* Gives the memory of the warm stack that was used longest ago back to the kernel. */
 static void cool_down(struct wf_stacks *stacks)
 {
 	struct wf_stack *stack = wf_container(stacks->warm.prev, struct wf_stack, free);
-	uint32_t number = stack->number;
+	struct wf_slab *slab = stack->slab;
+	uint32_t slot = stack->slot;
 
 	wf_list_remove(&stack->free);
 	stacks->warm_count--;
-	*cold_at(stacks, stacks->cold_count++) = number;
 	wf_fiber_done(&stack->fiber);
 	/* Guards of either kind survive this. It fails for locked memory, which then stays. */
-	(void)madvise(slot_of(stacks, number) + stacks->guard_bytes,
+	(void)madvise(slot_of(stacks, slab, slot) + stacks->guard_bytes,
 		      stacks->slot_bytes - stacks->guard_bytes, MADV_DONTNEED);
+	add_cold(stacks, slab, slot);
+}
+
+/* ---- Slabs ----------------------------------------------------------------------------------- */
+
+/* The mappings that its guards have cost are free for others. */
+static void regain_guards(struct wf_stacks *stacks, const struct wf_slab *slab)
+{
+	if (stacks->guard == WEFT_GUARD_LIGHT || slab->guard_count == 0)
+		return;
+	stacks->guard_budget += slab->guard_count;
+	stacks->guard = WEFT_GUARD_MPROTECT;
+}
+
+static void free_slab(struct wf_stacks *stacks, struct wf_slab *slab)
+{
+	regain_guards(stacks, slab);
+	wf_list_remove(&slab->node);
+	/* Unmapping a whole mapping cannot fail. */
+	(void)munmap(slab->base, WF_SLAB_SLOTS * stacks->slot_bytes);
+	wf_memory_free(stacks->memory, slab, sizeof *slab);
+	stacks->slab_count--;
+}
+
+static void free_slabs(struct wf_stacks *stacks, struct wf_list *slabs)
+{
+	while (!wf_list_is_empty(slabs))
+		free_slab(stacks, wf_container(slabs->next, struct wf_slab, node));
 }
 
 void wf_stacks_done(struct wf_stacks *stacks)
 {
-	for (struct wf_list *at = stacks->warm.next; at && at != &stacks->warm; at = at->next)
+	if (!stacks->memory)
+		return;
+	for (struct wf_list *at = stacks->warm.next; at != &stacks->warm; at = at->next)
 		wf_fiber_done(&wf_container(at, struct wf_stack, free)->fiber);
-	for (uint32_t i = 0; i < stacks->slab_count; i++) {
-		/* Unmapping a whole mapping cannot fail. */
-		(void)munmap(stacks->slabs[i]->base, WF_SLAB_SLOTS * stacks->slot_bytes);
-		wf_memory_free(stacks->memory, stacks->slabs[i], sizeof(struct wf_slab));
-	}
-	wf_memory_free(stacks->memory, stacks->slabs,
-		       stacks->slab_capacity * sizeof *stacks->slabs);
+	free_slabs(stacks, &stacks->slabs);
+	free_slabs(stacks, &stacks->full_slabs);
 	*stacks = (struct wf_stacks){ 0 };
-}
-
-static int grow_table(struct wf_stacks *stacks)
-{
-	uint32_t capacity = stacks->slab_capacity ? 2 * stacks->slab_capacity : 4;
-	struct wf_slab **slabs =
-		wf_memory_resize(stacks->memory, stacks->slabs,
-				 stacks->slab_capacity * sizeof *slabs, capacity * sizeof *slabs);
-
-	if (!slabs)
-		return -ENOMEM;
-	stacks->slabs = slabs;
-	stacks->slab_capacity = capacity;
-	return 0;
 }
 
 static int add_slab(struct wf_stacks *stacks)
 {
 	size_t bytes = WF_SLAB_SLOTS * stacks->slot_bytes;
-	uint32_t first = stacks->slab_count * WF_SLAB_SLOTS;
-	struct wf_slab *slab;
+	struct wf_slab *slab = wf_memory_new(stacks->memory, sizeof *slab);
 
-	if (stacks->slab_count == stacks->slab_capacity && grow_table(stacks) < 0)
-		return -ENOMEM;
-	slab = wf_memory_new(stacks->memory, sizeof *slab);
 	if (!slab)
 		return -ENOMEM;
-	memset(slab->guarded, 0, sizeof slab->guarded);
+	*slab = (struct wf_slab){ .cold_count = WF_SLAB_SLOTS };
 	slab->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (slab->base == MAP_FAILED) {
@@ -128,10 +163,30 @@ static int add_slab(struct wf_stacks *stacks)
 	/* A huge page would give 30 stacks their memory at once. A kernel without huge pages refuses
 	 * this, and may. */
 	(void)madvise(slab->base, bytes, MADV_NOHUGEPAGE);
-	stacks->slabs[stacks->slab_count++] = slab;
-	for (uint32_t i = WF_SLAB_SLOTS; i-- > 0;) /* the lowest is to be taken first */
-		*cold_at(stacks, stacks->cold_count++) = first + i;
+	memset(slab->cold, 0xff, sizeof slab->cold);
+	wf_list_init(&slab->node);
+	wf_list_push_back(&stacks->slabs, &slab->node);
+	stacks->slab_count++;
+	stacks->cold_count += WF_SLAB_SLOTS;
 	return 0;
+}
+
+uint32_t wf_stacks_release(struct wf_stacks *stacks, uint32_t count, uint32_t most)
+{
+	uint32_t released = 0;
+
+	while (released < most && stacks->slab_count > 1 &&
+	       stacks->warm_count + stacks->cold_count >= count + WF_SLAB_SLOTS) {
+		struct wf_list *last = wf_list_last(&stacks->slabs);
+		struct wf_slab *slab = last ? wf_container(last, struct wf_slab, node) : NULL;
+
+		if (!slab || slab->cold_count < WF_SLAB_SLOTS)
+			break;
+		stacks->cold_count -= WF_SLAB_SLOTS;
+		free_slab(stacks, slab);
+		released++;
+	}
+	return released;
 }
 
 int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
@@ -141,6 +196,8 @@ int wf_stacks_reserve(struct wf_stacks *stacks, uint32_t count)
 			return -ENOMEM;
 	return 0;
 }
+
+/* ---- Stacks ---------------------------------------------------------------------------------- */
 
 /* Puts the guard of a slot in place, by the best means that still works. */
 static bool install_guard(struct wf_stacks *stacks, char *slot)
@@ -161,25 +218,30 @@ static bool install_guard(struct wf_stacks *stacks, char *slot)
 	return false;
 }
 
-static bool is_guarded(struct wf_stacks *stacks, uint32_t number)
+static bool is_guarded(struct wf_stacks *stacks, struct wf_slab *slab, uint32_t slot)
 {
-	uint64_t *word = &stacks->slabs[number / WF_SLAB_SLOTS]->guarded[number / 64 % 4];
-	uint64_t bit = 1ull << (number % 64);
+	uint64_t *word = &slab->guarded[slot / 64];
+	uint64_t bit = 1ull << (slot % 64);
 
-	if (!(*word & bit) && install_guard(stacks, slot_of(stacks, number)))
+	if (!(*word & bit) && install_guard(stacks, slot_of(stacks, slab, slot))) {
 		*word |= bit;
+		slab->guard_count++;
+	}
 	return (*word & bit) != 0;
 }
 
 /* The first use of a stack, or of one whose memory was given back. */
-static struct wf_stack *warm_up(struct wf_stacks *stacks, uint32_t number)
+static struct wf_stack *warm_up(struct wf_stacks *stacks, struct wf_slab *slab)
 {
-	struct wf_stack *stack = stack_of(stacks, number);
+	uint32_t slot = take_cold(stacks, slab);
+	char *base = slot_of(stacks, slab, slot);
+	struct wf_stack *stack = stack_of(base, stacks->slot_bytes);
 
 	wf_list_init(&stack->free);
-	stack->number = number;
-	stack->guarded = is_guarded(stacks, number);
-	stack->low = slot_of(stacks, number) + stacks->guard_bytes;
+	stack->slab = slab;
+	stack->slot = slot;
+	stack->guarded = is_guarded(stacks, slab, slot);
+	stack->low = base + stacks->guard_bytes;
 	wf_fiber_init(&stack->fiber, stack->low, (size_t)((char *)stack - stack->low));
 	wf_context_init(&stack->context, stack, stacks->entry, stack);
 	return stack;
@@ -191,7 +253,7 @@ struct wf_stack *wf_stacks_take(struct wf_stacks *stacks)
 
 	if (wf_unlikely(stacks->warm_count == 0)) {
 		wf_assert(stacks->cold_count > 0);
-		return warm_up(stacks, *cold_at(stacks, --stacks->cold_count));
+		return warm_up(stacks, wf_container(stacks->slabs.next, struct wf_slab, node));
 	}
 	wf_list_remove(first);
 	if (--stacks->warm_count < stacks->unused_count)
@@ -217,6 +279,12 @@ uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most)
 	if (count == 0)
 		stacks->unused_count = stacks->warm_count;
 	return count;
+}
+
+uint64_t wf_stacks_bytes(const struct wf_stacks *stacks)
+{
+	return ((uint64_t)stacks->slab_count * WF_SLAB_SLOTS - stacks->cold_count) *
+	       stacks->page_bytes;
 }
 
 bool wf_stack_is_intact(const struct wf_stack *stack)

@@ -20,8 +20,10 @@
  * lies in the pool, suspended in its loop, and giving it a task is an ordinary switch.
  *
  * Free stacks are warm or cold. Warm ones own memory and lie in a list, the one used last in front:
- * that is the one to take. Cold ones own none, so nothing can be stored in them; they are numbers in
- * a stack, whose storage is spread over the slabs. Trimming makes the last of the list cold.
+ * that is the one to take. Cold ones own none, so nothing can be stored in them; they are bits in their
+ * slab. Trimming makes the last of the list cold, and unmaps slabs that have nothing but cold stacks:
+ * what a burst needed goes back whole, with its page tables. So that slabs become empty, a cold stack
+ * is taken from one that is not.
  */
 #pragma once
 
@@ -35,12 +37,15 @@
 #include <stdint.h>
 #include <weft/run.h>
 
+struct wf_slab;
+
 struct wf_stack {
 	struct wf_list free;	   /* among the warm ones */
 	struct wf_context context; /* while it is in the pool */
 	struct wf_fiber fiber;
 	char *low; /* the lowest usable byte */
-	uint32_t number;
+	struct wf_slab *slab;
+	uint32_t slot;
 	bool guarded; /* by pages, not by the canary only */
 };
 
@@ -60,14 +65,17 @@ enum { WF_GUARD_BYTES_MIN = 4096 };
 #endif
 
 struct wf_slab {
+	struct wf_list node; /* among the slabs with cold stacks, or among those without */
 	char *base;
+	uint32_t cold_count, guard_count;
+	uint64_t cold[WF_SLAB_SLOTS / 64];    /* slots whose stack is cold */
 	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard is in place */
-	uint32_t cold[WF_SLAB_SLOTS];	      /* this slab's part of the stack of numbers */
 };
 
 struct wf_stacks {
 	struct wf_memory *memory;
 	void (*entry)(void *stack); /* what a stack that was never used starts with */
+	size_t page_bytes;
 	size_t guard_bytes;
 	size_t slot_bytes; /* a stack with its guard */
 	enum weft_guard guard;
@@ -76,8 +84,9 @@ struct wf_stacks {
 	uint32_t warm_count;
 	uint32_t unused_count; /* warm ones that were not taken in this period */
 	uint32_t cold_count;
-	uint32_t slab_count, slab_capacity;
-	struct wf_slab **slabs;
+	uint32_t slab_count;
+	struct wf_list slabs;	   /* that have cold stacks; those of nothing else are the last */
+	struct wf_list full_slabs; /* that have none */
 };
 
 struct wf_stacks_options {
@@ -108,6 +117,14 @@ void wf_stacks_give(struct wf_stacks *stacks, struct wf_stack *stack);
  * most `most`, only of those that were not used in the present period, and `keep` stay warm. A call
  * that finds none to give begins a new period. */
 uint32_t wf_stacks_trim(struct wf_stacks *stacks, uint32_t keep, uint32_t most);
+
+/* Unmaps at most `most` slabs whose stacks are all cold, and returns of how many. At least one slab stays,
+ * and `count` free stacks, as promised by wf_stacks_reserve. */
+uint32_t wf_stacks_release(struct wf_stacks *stacks, uint32_t count, uint32_t most);
+
+/* Bytes of memory the stacks own at least: a page for each that is in use or warm. More where they have
+ * run deep. */
+uint64_t wf_stacks_bytes(const struct wf_stacks *stacks);
 
 /* Whether the canary of a stack is untouched. */
 bool wf_stack_is_intact(const struct wf_stack *stack);

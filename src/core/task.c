@@ -7,44 +7,92 @@
 #include "core/worker.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
-
-enum { TASKS_PER_CHUNK = 32 };
-
-struct wf_task_chunk {
-	struct wf_task tasks[TASKS_PER_CHUNK];
-	struct wf_task_chunk *next;
-	void *block; /* what was allocated: the chunk with room to align it */
-};
-
-enum { CHUNK_BYTES = sizeof(struct wf_task_chunk) + WF_CACHE_LINE };
+#include <sys/mman.h>
 
 /* ---- Control blocks -------------------------------------------------------------------------- */
 
 static int add_chunk(struct weft_worker *worker)
 {
-	char *block = wf_memory_new(&worker->memory, CHUNK_BYTES);
-	struct wf_task_chunk *chunk;
+	struct wf_task_chunk *chunk = mmap(NULL, WF_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+					   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (!block)
+	if (chunk == MAP_FAILED)
 		return -ENOMEM;
-	chunk = (void *)(block + WF_CACHE_LINE - (uintptr_t)block % WF_CACHE_LINE);
-	chunk->block = block;
-	chunk->next = worker->task_chunks;
-	worker->task_chunks = chunk;
-	for (int i = 0; i < TASKS_PER_CHUNK; i++)
-		wf_queue_push(&worker->free_tasks, &chunk->tasks[i].ready);
+	/* Chunks lie side by side; a huge page would make memory of blocks that nobody has used. */
+	(void)madvise(chunk, WF_CHUNK_BYTES, MADV_NOHUGEPAGE);
+	wf_list_init(&chunk->node);
+	wf_list_push_front(&worker->chunks, &chunk->node);
+	worker->chunk_count++;
 	return 0;
+}
+
+static struct wf_task *take_block(struct weft_worker *worker)
+{
+	struct wf_task_chunk *chunk = wf_container(worker->chunks.next, struct wf_task_chunk, node);
+	struct wf_task *task;
+
+	if (chunk->free.head) {
+		task = wf_container(wf_queue_pop(&chunk->free), struct wf_task, ready);
+	} else {
+		task = &chunk->tasks[chunk->fresh];
+		task->number = chunk->fresh++;
+		worker->blocks++;
+	}
+	if (wf_unlikely(++chunk->used == WF_CHUNK_TASKS)) {
+		wf_list_remove(&chunk->node);
+		wf_list_push_back(&worker->full_chunks, &chunk->node);
+	}
+	return task;
+}
+
+static void give_block(struct weft_worker *worker, struct wf_task *task)
+{
+	char *first = (char *)(task - task->number);
+	struct wf_task_chunk *chunk =
+		(struct wf_task_chunk *)(void *)(first - offsetof(struct wf_task_chunk, tasks));
+
+	wf_queue_push_front(&chunk->free, &task->ready);
+	if (wf_likely(--chunk->used > 0 && chunk->used < WF_CHUNK_TASKS - 1))
+		return;
+	wf_list_remove(&chunk->node);
+	if (chunk->used > 0)
+		wf_list_push_front(&worker->chunks, &chunk->node);
+	else
+		wf_list_push_back(&worker->chunks, &chunk->node);
+}
+
+static void free_chunk(struct weft_worker *worker, struct wf_list *node)
+{
+	struct wf_task_chunk *chunk = wf_container(node, struct wf_task_chunk, node);
+
+	wf_list_remove(node);
+	worker->blocks -= chunk->fresh;
+	worker->chunk_count--;
+	(void)munmap(chunk, WF_CHUNK_BYTES); /* a whole mapping: cannot fail */
+}
+
+uint32_t wf_tasks_release(struct weft_worker *worker, uint32_t most)
+{
+	uint32_t released = 0;
+
+	while (released < most && worker->chunk_count > 1) {
+		struct wf_list *last = wf_list_last(&worker->chunks);
+
+		if (!last || wf_container(last, struct wf_task_chunk, node)->used > 0)
+			break;
+		free_chunk(worker, last);
+		released++;
+	}
+	return released;
 }
 
 void wf_tasks_done(struct weft_worker *worker)
 {
-	while (worker->task_chunks) {
-		struct wf_task_chunk *chunk = worker->task_chunks;
-
-		worker->task_chunks = chunk->next;
-		wf_memory_free(&worker->memory, chunk->block, CHUNK_BYTES);
-	}
+	while (!wf_list_is_empty(&worker->chunks))
+		free_chunk(worker, worker->chunks.next);
+	wf_assert(worker->chunk_count == 0);
 }
 
 /* ---- Spawning -------------------------------------------------------------------------------- */
@@ -64,7 +112,7 @@ static int make_room(struct weft_worker *worker)
 {
 	if (worker->tasks >= worker->tasks_max)
 		return -EAGAIN;
-	if (wf_unlikely(wf_queue_is_empty(&worker->free_tasks)) && add_chunk(worker) < 0)
+	if (wf_unlikely(wf_list_is_empty(&worker->chunks)) && add_chunk(worker) < 0)
 		return -ENOMEM;
 	return wf_stacks_reserve(&worker->stacks, worker->unstarted + 1);
 }
@@ -97,7 +145,7 @@ int wf_task_start(struct weft_scope *scope, weft_function *function, void *arg, 
 
 	if (wf_unlikely(r < 0))
 		return r;
-	task = wf_container(wf_queue_pop(&worker->free_tasks), struct wf_task, ready);
+	task = take_block(worker);
 	fill(task, worker, function, arg, site, name);
 	wf_scope_adopt(scope, task);
 	worker->spawned++;
@@ -162,7 +210,7 @@ void wf_task_end(struct wf_task *task, int result)
 		wf_memory_free(&worker->memory, task->arg, task->copy_bytes);
 	wf_scope_child_ended(task->home, task, result);
 	worker->tasks--;
-	wf_queue_push_front(&worker->free_tasks, &task->ready);
+	give_block(worker, task);
 }
 
 /* ---- The running task ------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "arch/switch.h"
+#include "base/list.h"
 #include "base/queue.h"
 
 #include <stdbool.h>
@@ -27,7 +28,8 @@ struct wf_task {
 	struct weft_scope *scope; /* the innermost: the one that holds for it */
 	struct wf_waiter *waiter; /* while it is suspended in wf_wait */
 	struct weft_worker *worker;
-	uint32_t refusals; /* checkpoints in a row that were refused */
+	uint16_t refusals; /* checkpoints in a row that were refused */
+	uint16_t number;   /* in its chunk */
 	uint8_t priority;  /* enum weft_priority */
 
 	/* What its birth and its death touch. */
@@ -44,8 +46,21 @@ struct wf_task {
 
 _Static_assert(sizeof(struct wf_task) / WF_CACHE_LINE == 2, "two cache lines");
 
-/* Control blocks come from chunks that live as long as the worker. */
-struct wf_task_chunk;
+/*
+ * Control blocks come from chunks of 64 KiB, mapped like stacks, and taken into use one by one, so that
+ * a chunk costs no more memory than it has had tasks. A chunk that has become free is unmapped after a
+ * while, with the stacks that nobody needs.
+ */
+enum { WF_CHUNK_BYTES = 64 * 1024, WF_CHUNK_TASKS = WF_CHUNK_BYTES / sizeof(struct wf_task) - 1 };
+
+struct wf_task_chunk {
+	_Alignas(sizeof(
+		struct wf_task)) struct wf_list node; /* among those with room, or the full */
+	struct wf_queue free;			      /* used before */
+	uint16_t used;				      /* blocks in use */
+	uint16_t fresh;				      /* the first that was never used */
+	struct wf_task tasks[];
+};
 
 /* Starts a task for something that the scope counts already: as weft_spawn_at, but a stop of the scope
  * is no reason to refuse it. -EAGAIN, -ENOMEM. */
@@ -58,6 +73,9 @@ void wf_task_assert_closed(const struct wf_task *task);
 /* Ends a task that returned `result`: checks its stack and its scopes, tells its scope, and frees
  * the block. Called on its own stack. */
 void wf_task_end(struct wf_task *task, int result);
+
+/* Unmaps at most `most` chunks without a task, but for one, and returns of how many. */
+uint32_t wf_tasks_release(struct weft_worker *worker, uint32_t most);
 
 /* Frees the chunks. No task is left. */
 void wf_tasks_done(struct weft_worker *worker);

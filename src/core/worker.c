@@ -140,20 +140,25 @@ static void arm_trim(struct weft_worker *worker, weft_time delay_ns)
 	wf_timers_arm(&worker->timers, &worker->trim_timer);
 }
 
-/* A little at a time, once a second has shown which stacks are not needed. */
+/* A little at a time, once a second has shown what is not needed. */
 static void trim(struct weft_timer_ *timer)
 {
 	struct weft_worker *worker = wf_container(timer, struct weft_worker, trim_timer);
 	uint32_t count = wf_stacks_trim(&worker->stacks, WF_WARM_STACKS, WF_TRIM_MOST);
 
-	if (worker->stacks.warm_count > WF_WARM_STACKS)
-		arm_trim(worker, count > 0 ? 10 * WEFT_MILLISECOND : WEFT_SECOND);
+	count += wf_stacks_release(&worker->stacks, worker->unstarted, WF_RELEASE_MOST);
+	count += wf_tasks_release(worker, WF_RELEASE_MOST);
+	if (count > 0)
+		arm_trim(worker, 10 * WEFT_MILLISECOND);
+	else if (worker->stacks.warm_count > WF_WARM_STACKS)
+		arm_trim(worker, WEFT_SECOND);
 }
 
 static void give_back(struct weft_worker *worker, struct wf_stack *stack)
 {
 	wf_stacks_give(&worker->stacks, stack);
-	if (wf_unlikely(worker->stacks.warm_count > WF_WARM_STACKS) &&
+	if (wf_unlikely(worker->stacks.warm_count > WF_WARM_STACKS ||
+			worker->chunk_count > WF_CHUNKS_KEPT) &&
 	    !wf_timer_is_armed(&worker->trim_timer))
 		arm_trim(worker, WEFT_SECOND);
 }
@@ -172,10 +177,17 @@ static void run_tasks(void *arg)
 	for (;;) {
 		struct wf_task *task = worker->current;
 		struct wf_task *next;
+		int result;
 
 		wf_assert_slow(task);
 		worker->credit = worker->credit_max;
-		wf_task_end(task, task->function(task->arg));
+		result = task->function(task->arg);
+		if (wf_unlikely(!wf_worker))
+			wf_panic(
+				"task \"%s\" (spawned at %s) returned in a forked child; there it may "
+				"only exec or _exit",
+				task->name, task->site);
+		wf_task_end(task, result);
 		next = pick(worker);
 		if (next && !next->stack) {
 			bind(worker, next, stack);
@@ -243,7 +255,8 @@ int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *o
 		wf_memory_init(&worker->memory, NULL, NULL);
 	wf_queue_init(&worker->ready[WEFT_PRIORITY_NORMAL]);
 	wf_queue_init(&worker->ready[WEFT_PRIORITY_LOW]);
-	wf_queue_init(&worker->free_tasks);
+	wf_list_init(&worker->chunks);
+	wf_list_init(&worker->full_chunks);
 	wf_list_init(&worker->due);
 	if (options->buffer_bytes && options->buffer_bytes < WF_BUFFER_BYTES_MIN)
 		return WEFT_EOPTION;
@@ -300,9 +313,11 @@ struct weft_worker *weft_worker_self(void)
 int weft_stats(struct weft_stats *ret_stats)
 {
 	const struct weft_worker *worker = wf_worker;
+	const struct wf_pool *pool;
 
 	if (!worker)
 		return -EPERM;
+	pool = &worker->pool;
 	*ret_stats = (struct weft_stats){
 		.tasks = worker->tasks,
 		.tasks_peak = worker->tasks_peak,
@@ -310,9 +325,18 @@ int weft_stats(struct weft_stats *ret_stats)
 		.failed = worker->failed,
 		.switches = worker->switches,
 		.turns = worker->turns,
+		.parked = worker->parked,
 		.stacks = worker->stacks.slab_count * (uint64_t)WF_SLAB_SLOTS,
 		.stack_bytes = worker->stacks.slot_bytes,
 		.guard = worker->stacks.guard,
+		.buffers = pool->count - pool->free_count,
+		.buffers_peak = pool->peak,
+		.buffer_waits = pool->waits,
+		.bytes_stacks = wf_stacks_bytes(&worker->stacks),
+		.bytes_tasks = worker->blocks * sizeof(struct wf_task),
+		.bytes_buffers = pool->count * (uint64_t)pool->buffer_bytes + pool->kept_bytes,
+		.bytes_watches = worker->watch_bytes,
+		.bytes_allocated = worker->memory.bytes_used,
 	};
 	return 0;
 }

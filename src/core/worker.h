@@ -42,7 +42,9 @@ enum {
 	WF_LOW_EVERY = 16,	 /* a ready low-priority task runs at least so often */
 	WF_REFUSALS_MAX = 1000,	 /* refused checkpoints in a row */
 	WF_TRIM_MOST = 512,	 /* stacks whose memory is given back at one go */
-	WF_WARM_STACKS = 64,	 /* free stacks that keep their memory */
+	WF_RELEASE_MOST = 8,	 /* slabs of stacks, and chunks of blocks, unmapped at one go */
+	WF_CHUNKS_KEPT = 4,	 /* of blocks, in use or not, without looking for free ones */
+	WF_WARM_STACKS = 16,	 /* free stacks that keep their memory */
 	WF_BUFFER_BYTES = 16384, /* of a buffer for input */
 	WF_BUFFER_BYTES_MIN = 256,
 	WF_BUFFERS_MAX = 1024,
@@ -51,6 +53,9 @@ enum {
 struct wf_post;
 
 struct weft_worker {
+	struct wf_task
+		keeper; /* the owner of the root scope, which never runs; here for its alignment */
+
 	struct wf_task *current; /* NULL while the loop runs */
 	uint32_t credit;
 	uint32_t credit_max;	  /* WF_CREDIT, or 1 to suspend at every checkpoint */
@@ -69,9 +74,11 @@ struct weft_worker {
 	weft_time turn_start;
 	uint32_t turn_runs;
 
-	struct wf_queue free_tasks;
-	struct wf_task_chunk *task_chunks;
-	uint32_t tasks; /* alive */
+	struct wf_list chunks; /* of control blocks (core/task.h) that have room; free ones last */
+	struct wf_list full_chunks;   /* that have none */
+	uint32_t chunk_count, blocks; /* control blocks that have been used, and own memory */
+	uint32_t tasks;		      /* alive */
+	uint32_t parked;	      /* watches that are parked */
 	uint32_t tasks_max;
 	uint32_t tasks_peak;
 	uint32_t unstarted; /* alive, and without a stack */
@@ -81,12 +88,10 @@ struct weft_worker {
 
 	struct wf_list due; /* parkings that have ended, and get their tasks (core/park.c) */
 	struct weft_timer_ due_timer; /* armed while there is no memory for those */
-	uint32_t parked;
-	uint32_t conns;	     /* connections there are; net counts them */
-	struct wf_pool pool; /* of buffers for input */
+	uint64_t watch_bytes;	      /* of connections and watches; io and net count them */
+	struct wf_pool pool;	      /* of buffers for input */
 
 	struct weft_scope root;
-	struct wf_task keeper; /* the owner of the root scope; it never runs */
 	weft_function *function;
 	void *arg;
 	int result;

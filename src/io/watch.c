@@ -29,6 +29,7 @@ static void release(struct wf_file *file)
 {
 	struct weft_watch *watch = wf_container(file, struct weft_watch, file);
 
+	file->worker->watch_bytes -= sizeof *watch;
 	wf_memory_free(&file->worker->memory, watch, sizeof *watch);
 }
 
@@ -55,6 +56,7 @@ int weft_watch_open(int fd, void *user, struct weft_watch **ret_watch)
 		return -ENOMEM;
 	wf_watch_init(watch, worker, fd, &watch_kind);
 	watch->user = user;
+	worker->watch_bytes += sizeof *watch;
 	*ret_watch = watch;
 	return 0;
 }

@@ -16,7 +16,7 @@ static void release(struct wf_file *file)
 	struct weft_conn *conn = wf_container(file, struct weft_conn, watch.file);
 
 	wf_conn_drop_input(conn);
-	file->worker->conns--;
+	file->worker->watch_bytes -= sizeof *conn;
 	wf_memory_free(&file->worker->memory, conn, sizeof *conn);
 }
 
@@ -40,7 +40,7 @@ int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn
 	wf_watch_init(&conn->watch, worker, fd, &conn_kind);
 	conn->watch.file.has_marks = family == AF_UNIX;
 	conn->input = NULL;
-	worker->conns++;
+	worker->watch_bytes += sizeof *conn;
 	*ret_conn = conn;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "runtime/overflow.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/run.h>
@@ -62,6 +63,25 @@ static bool is_set(const char *variable)
 	return value && *value && strcmp(value, "0") != 0;
 }
 
+/* A forked child has the tasks' memory, and shares the engine with its parent: it may do nothing there
+ * but leave. Without a worker every call refuses it, and the first task to return is told. */
+static void leave_worker(void)
+{
+	wf_worker = NULL;
+}
+
+static void register_fork_handler(void)
+{
+	(void)pthread_atfork(NULL, NULL, leave_worker); /* without memory forks go unnoticed */
+}
+
+static void watch_forks(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, register_fork_handler); /* fails only for a bad argument */
+}
+
 static int run_on(struct weft_worker *worker, const struct weft_options *options,
 		  weft_function *function, void *arg)
 {
@@ -101,6 +121,7 @@ int weft_run(weft_function *function, void *arg, const struct weft_options *opti
 
 	if (wf_worker)
 		return -EALREADY;
+	watch_forks();
 	r = wf_guard_probe(&worker_options.stacks.guard);
 	if (r < 0)
 		return r;

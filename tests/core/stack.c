@@ -235,14 +235,12 @@ WF_TEST(reserve_is_idempotent)
 /* When an allocation fails, reserving fails, nothing is left behind, and it works the next time. */
 WF_TEST(failed_allocation_leaves_nothing)
 {
-	for (unsigned long n = 1; n <= 2; n++) {
-		tally = (struct wf_tally){ .fails_at = n };
-		begin((struct wf_stacks_options){ 0 });
-		wf_assert_result(wf_stacks_reserve(&stacks, 1), -ENOMEM);
-		wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
-		wf_stacks_give(&stacks, take());
-		end();
-	}
+	tally = (struct wf_tally){ .fails_at = 1 };
+	begin((struct wf_stacks_options){ 0 });
+	wf_assert_result(wf_stacks_reserve(&stacks, 1), -ENOMEM);
+	wf_assert_result(wf_stacks_reserve(&stacks, 1), 0);
+	wf_stacks_give(&stacks, take());
+	end();
 }
 
 /* When a slab cannot be mapped, reserving fails and what is there can be used. */
@@ -430,7 +428,10 @@ static size_t resident_pages(void)
 
 	ck_assert_uint_eq(stacks.slab_count, 1);
 	ck_assert_uint_le(pages, sizeof resident);
-	ck_assert_int_eq(mincore(stacks.slabs[0]->base, bytes, resident), 0);
+	ck_assert_int_eq(
+		mincore(wf_container(wf_list_first(&stacks.slabs), struct wf_slab, node)->base,
+			bytes, resident),
+		0);
 	for (size_t i = 0; i < pages; i++)
 		count += resident[i] & 1;
 	return count;
