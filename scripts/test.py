@@ -78,7 +78,7 @@ def configurations(full):
     yield Config("valgrind", "release", slow, wrapper=VALGRIND, slowness=10)
     if full and not missing_for_aarch64():
         env = {"CK_TIMEOUT_MULTIPLIER": "10"}
-        yield Config("aarch64", "aarch64", "", env, "qemu-aarch64", 10)
+        yield Config("aarch64", "aarch64", NOT_INSTALLED, env, "qemu-aarch64", 10)
 
 
 def build(preset):

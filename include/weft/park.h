@@ -18,6 +18,7 @@
 #include <weft/scope.h>
 #include <weft/time.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -71,3 +72,4 @@ int weft_watch_fd(const struct weft_watch *watch);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
