@@ -23,8 +23,6 @@
 extern "C" {
 #endif
 
-#pragma GCC visibility push(default)
-
 struct weft_lot;
 struct weft_watch;
 
@@ -67,9 +65,4 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch) WEFT_MUST_USE;
 void *weft_watch_user(const struct weft_watch *watch);
 int weft_watch_fd(const struct weft_watch *watch);
 
-#pragma GCC visibility pop
-
-#ifdef __cplusplus
-}
-#endif
 #pragma GCC visibility pop
