@@ -22,9 +22,14 @@ static const weft_time RETRY_NS = 10 * WEFT_MILLISECOND;
 static weft_time expiry_of(const struct wf_parked *parked, weft_time now)
 {
 	uint64_t tick = (uint64_t)now >> TICK_BITS;
-	uint64_t since = tick - ((uint32_t)tick - parked->since);
+	int32_t ago = (int32_t)((uint32_t)tick - parked->since); /* -1 if `now` is an old reading */
 
-	return (weft_time)((since + 1) << TICK_BITS) + parked->lot->idle_ns;
+	return (weft_time)((tick - (uint64_t)(int64_t)ago + 1) << TICK_BITS) + parked->lot->idle_ns;
+}
+
+static bool is_timed(const struct weft_lot *lot)
+{
+	return lot->idle_ns <= WEFT_FOREVER / 2;
 }
 
 /* Arms the timer of a lot for the one that has been there longest. */
@@ -32,10 +37,18 @@ static void arm(struct weft_lot *lot, struct weft_worker *worker)
 {
 	struct wf_list *first = wf_list_first(&lot->parked);
 
-	if (!first || lot->idle_ns > WEFT_FOREVER / 2 || wf_timer_is_armed(&lot->timer))
+	if (!first || !is_timed(lot) || wf_timer_is_armed(&lot->timer))
 		return;
 	lot->timer.when = expiry_of(wf_container(first, struct wf_parked, node), worker->now);
 	wf_timers_arm(&worker->timers, &lot->timer);
+}
+
+/* The worker's reading of the clock is as old as the task that parks has been running. */
+static uint32_t tick_of_parking(const struct weft_lot *lot, const struct weft_worker *worker)
+{
+	struct wf_poller *poller = worker->poller;
+
+	return is_timed(lot) ? (uint32_t)((uint64_t)poller->ops->now(poller) >> TICK_BITS) : 0;
 }
 
 static void expire(struct weft_timer_ *timer)
@@ -110,7 +123,7 @@ void wf_park(struct weft_lot *lot, struct wf_parked *parked)
 
 	parked->lot = lot;
 	parked->why = WF_PARKED_WAITS;
-	parked->since = (uint32_t)((uint64_t)worker->now >> TICK_BITS);
+	parked->since = tick_of_parking(lot, worker);
 	wf_list_push_back(&lot->parked, &parked->node);
 	lot->scope->live++;
 	worker->parked++;
