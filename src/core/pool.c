@@ -38,7 +38,7 @@ static struct wf_block *new_buffer(struct wf_pool *pool)
 
 	if (!block)
 		return NULL;
-	block->capacity = pool->buffer_bytes - (uint32_t)sizeof *block;
+	block->capacity = wf_pool_room(pool);
 	block->is_pooled = true;
 	pool->count++;
 	return block;
@@ -63,18 +63,17 @@ static void withdraw(struct wf_waiter *waiter)
 	wf_wait_settle(waiter, waiter->code);
 }
 
-static int wait_in_line(struct wf_pool *pool, struct wf_task *task, struct wf_block **ret_block)
+static int wait_in_line(struct wf_pool *pool, struct wf_task *task, const void *object,
+			struct wf_block **ret_block)
 {
 	struct waiter line = {
 		.waiter = { .task = task,
-			    .object = pool,
+			    .object = object,
 			    .withdraw = withdraw,
 			    .reason = WF_WAIT_BUFFER },
 	};
-	int r = wf_checkpoint(task);
+	int r;
 
-	if (r < 0)
-		return r;
 	wf_list_init(&line.node);
 	wf_list_push_back(&pool->waiters, &line.node);
 	pool->waits++;
@@ -84,14 +83,38 @@ static int wait_in_line(struct wf_pool *pool, struct wf_task *task, struct wf_bl
 	return r;
 }
 
-int wf_pool_take(struct weft_worker *worker, struct wf_block **ret_block)
+static bool is_exhausted(const struct wf_pool *pool)
+{
+	return pool->free_count == 0 && pool->count >= pool->max;
+}
+
+int wf_pool_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block)
 {
 	struct wf_pool *pool = &worker->pool;
 
-	if (wf_unlikely(pool->free_count == 0 && pool->count >= pool->max))
-		return wait_in_line(pool, worker->current, ret_block);
+	if (wf_unlikely(is_exhausted(pool))) {
+		int r = wf_checkpoint(worker->current);
+
+		if (r < 0)
+			return r;
+		if (is_exhausted(pool)) /* else one was given back at the checkpoint */
+			return wait_in_line(pool, worker->current, object, ret_block);
+	}
 	*ret_block = take_free(pool);
 	return *ret_block ? 0 : -ENOMEM;
+}
+
+void wf_pool_end(struct wf_pool *pool, const void *object, int code)
+{
+	struct wf_list *node = wf_list_first(&pool->waiters);
+
+	while (node) {
+		struct waiter *line = wf_container(node, struct waiter, node);
+
+		node = wf_list_next(&pool->waiters, node);
+		if (line->waiter.object == object)
+			wf_wait_interrupt(line->waiter.task, code);
+	}
 }
 
 /* ---- Giving ---------------------------------------------------------------------------------- */

@@ -44,12 +44,21 @@ enum { WF_POOL_FREE = sizeof((struct wf_pool *)0)->free / sizeof(struct wf_block
 void wf_pool_init(struct wf_pool *pool, struct wf_memory *memory, uint32_t buffer_bytes,
 		  uint32_t max);
 
+/* The content that a buffer has room for. */
+static inline uint32_t wf_pool_room(const struct wf_pool *pool)
+{
+	return pool->buffer_bytes - (uint32_t)sizeof(struct wf_block);
+}
+
 /* Frees what is free. None is in use. */
 void wf_pool_done(struct wf_pool *pool);
 
 /* Borrows an empty buffer for the calling task; suspends, as a checkpoint does, while all are in use.
- * The code of a stop, -ENOMEM. */
-int wf_pool_take(struct weft_worker *worker, struct wf_block **ret_block);
+ * `object` is what it is for. The code of a stop, -ENOMEM. */
+int wf_pool_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block);
+
+/* Ends the waits in line for that object, with a code. Never suspends. */
+void wf_pool_end(struct wf_pool *pool, const void *object, int code);
 
 /* Gives a buffer back, or frees a block. Never suspends. */
 void wf_pool_give(struct wf_pool *pool, struct wf_block *block);

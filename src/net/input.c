@@ -59,10 +59,11 @@ static int make_room(struct weft_conn *conn)
 		block->end = bytes;
 		return 0;
 	}
-	r = wf_pool_take(conn->watch.file.worker, &buffer);
+	if (block && block->end - block->start == wf_pool_room(pool_of(conn)))
+		return -EMSGSIZE;
+	r = wf_pool_take(conn->watch.file.worker, conn, &buffer);
 	if (r < 0)
 		return r;
-	block = conn->input; /* the task may have waited */
 	if (block) {
 		buffer->end = block->end - block->start;
 		memcpy(buffer->bytes, block->bytes + block->start, buffer->end);
