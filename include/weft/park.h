@@ -65,4 +65,7 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch) WEFT_MUST_USE;
 void *weft_watch_user(const struct weft_watch *watch);
 int weft_watch_fd(const struct weft_watch *watch);
 
+#ifdef __cplusplus
+}
+#endif
 #pragma GCC visibility pop
