@@ -2,6 +2,8 @@
 /* Every program of examples/ does what its first comment says. */
 #include "examples/program.h"
 
+#include <sys/stat.h>
+
 #define PATH(name) WEFT_BUILD_DIR "/examples/" name
 #define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -195,6 +197,8 @@ WF_TEST(bad_addresses_are_explained)
 		      "echo: \"localhost\": \"localhost\" is not");
 	check_failure(ARGV(PATH("pong"), "127.0.0.1"), 1, "pong: 127.0.0.1: ");
 	check_failure(ARGV(PATH("graceful"), "127.0.0.1:x"), 1, "graceful: ");
+	check_failure(ARGV(PATH("lines"), "127.0.0.1:x"), 1, "lines: ");
+	check_failure(ARGV(PATH("lines"), "127.0.0.1:1", "0"), 2, "usage: lines ");
 	check_failure(ARGV(PATH("echo"), text), 1, "already in use");
 	check_failure(ARGV(PATH("pong"), text), 1, "already in use");
 	check_failure(ARGV(PATH("graceful"), text), 1, "already in use");
@@ -327,6 +331,112 @@ WF_TEST(exchange_costs_three_system_calls)
 	ck_assert_int_ge(count_calls(trace), EXCHANGES * 2);
 	ck_assert_int_le(count_calls(trace), EXCHANGES * 3 + AROUND);
 	ck_assert_int_eq(unlink(trace), 0);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+/* Lines come back with their numbers, also in pieces and several at once, and each client has a count
+ * of its own. */
+WF_TEST(lines)
+{
+	static struct program program;
+	int fd, other;
+
+	start_server(&program, ARGV(PATH("lines"), own_address()), "lines: serving");
+	fd = program_dial(own_address());
+	other = program_dial(own_address());
+	peer_say(fd, "warp\nwe");
+	peer_hear(fd, "1 warp\n");
+	peer_say(other, "thread\n");
+	peer_hear(other, "1 thread\n");
+	peer_say(fd, "ft\n\nlast\n");
+	peer_hear(fd, "2 weft\n3 \n4 last\n");
+	peer_say(fd, "no line");
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	peer_hear_end(fd);
+	peer_close(fd);
+	end_server(&program, SIGTERM); /* a parked client does not hold it up */
+	peer_hear_end(other);
+	peer_close(other);
+}
+
+/* A line that fits into no buffer ends its connection, and the server goes on. */
+WF_TEST(lines_bounds_a_line)
+{
+	static struct program program;
+	char *line = malloc(64 * 1024);
+	int fd;
+
+	memset(line, 'x', 64 * 1024);
+	start_server(&program, ARGV(PATH("lines"), own_address()), "lines: serving");
+	fd = program_dial(own_address());
+	(void)send(fd, line, 64 * 1024, MSG_NOSIGNAL); /* may fail when part of it was refused */
+	ck_assert_int_le(recv(fd, line, 1, 0), 0);
+	peer_close(fd);
+	fd = program_dial(own_address());
+	peer_say(fd, "x\n");
+	peer_hear(fd, "1 x\n");
+	peer_close(fd);
+	end_server(&program, SIGINT);
+	free(line);
+}
+
+/* A silent client is dropped after the idle time. */
+WF_TEST(lines_drops_the_idle)
+{
+	static struct program program;
+	weft_time start;
+	int fd;
+
+	start_server(&program, ARGV(PATH("lines"), own_address(), "200"), "lines: serving");
+	fd = program_dial(own_address());
+	peer_say(fd, "x\n");
+	peer_hear(fd, "1 x\n");
+	start = clock_ns();
+	peer_hear_end(fd);
+	peer_close(fd);
+	ck_assert_int_ge(clock_ns() - start, 100 * WEFT_MILLISECOND);
+	end_server(&program, SIGINT);
+}
+
+/* ---- watch ----------------------------------------------------------------------------------- */
+
+static void hear_about(struct program *program, const char *folder, const char *what)
+{
+	char line[64];
+
+	(void)snprintf(line, sizeof line, "%s: %s\n", folder, what);
+	program_hear(program, line);
+}
+
+/* Changes are told one by one, and the end of them. */
+WF_TEST(watch)
+{
+	static struct program program;
+	char folder[] = "/tmp/weft-watch-XXXXXX", inner[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	(void)snprintf(inner, sizeof inner, "%s/inner", folder);
+	program_start(&program, ARGV(PATH("watch"), "1000", folder));
+	hear_about(&program, folder, "watched");
+	ck_assert_int_eq(mkdir(inner, 0700), 0);
+	hear_about(&program, folder, "changed");
+	ck_assert_int_eq(rmdir(inner), 0);
+	hear_about(&program, folder, "changed");
+	hear_about(&program, folder, "quiet");
+	program_end(&program);
+	ck_assert_int_eq(program.status, 0);
+	ck_assert_str_eq(program.errors, "");
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+
+/* A folder that is none is told, and what is parked by then does not keep the program. */
+WF_TEST(watch_fails)
+{
+	check_failure(ARGV(PATH("watch"), "60000", "/", "/nonexistent"), 1,
+		      "watch: /nonexistent: ");
+	check_failure(ARGV(PATH("watch"), "60000"), 2, "usage: watch IDLE_MS FOLDER...");
+	check_failure(ARGV(PATH("watch"), "soon", "/"), 2, "usage: watch IDLE_MS FOLDER...");
 }
 
 /* ---- pong ------------------------------------------------------------------------------------ */
