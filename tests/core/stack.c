@@ -420,12 +420,23 @@ WF_TEST(overflow_is_told_by_the_address)
 
 enum { TRIMMED = 40 };
 
+/* qemu-user passes the question on, and so counts the pages of the kernel that it runs on. */
+static void need_honest_mincore(void)
+{
+	unsigned char seen[2] = { 0, 2 };
+
+	ck_assert_int_eq(mincore(stacks.slabs[0]->base, kernel_page(), seen), 0);
+	if (seen[1] != 2)
+		wf_skip("the emulator counts pages of another size");
+}
+
 /* Pages of all the slabs that hold memory. */
 static size_t resident_pages(void)
 {
 	static unsigned char resident[WF_SLAB_SLOTS * 128];
 	size_t bytes = WF_SLAB_SLOTS * stacks.slot_bytes, pages = bytes / kernel_page(), count = 0;
 
+	need_honest_mincore();
 	ck_assert_uint_eq(stacks.slab_count, 1);
 	ck_assert_uint_le(pages, sizeof resident);
 	ck_assert_int_eq(

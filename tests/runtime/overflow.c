@@ -105,21 +105,21 @@ WF_TEST(message_names_function_and_size)
 	ck_assert_ptr_eq(strchr(child.errors, '\n'), child.errors + strlen(child.errors) - 1);
 }
 
-/* Has a frame that is larger than what is left of the stack, and than a page or two; touches its far
- * end only. */
-static WF_NOINLINE int leap(int distance)
+/* Uses frames of several pages, and touches only the far end of each. */
+static WF_NOINLINE int leap(int times)
 {
 	volatile char frame[48 * 1024];
 
 	__asm__ volatile("" : : "r"(frame)); /* the compiler must not cut it to what is used */
-	frame[0] = (char)distance;
-	return frame[0];
+	frame[0] = (char)times;
+	return (times > 0 ? leap(times - 1) : 0) + frame[0];
 }
 
-static int overflow_in_one_leap(void *arg)
+static int overflow_in_leaps(void *arg)
 {
+	(void)arg;
 	weft_task_name_set("glutton");
-	return leap(arg != NULL) * 0;
+	return leap(8) * 0;
 }
 
 static int spawn_leaping_glutton(void *arg)
@@ -128,7 +128,7 @@ static int spawn_leaping_glutton(void *arg)
 
 	weft_scope_open(&scope);
 	for (int i = 0; i < 4; i++) /* with stacks above and below */
-		wf_assert_result(weft_spawn(&scope, overflow_in_one_leap, arg), 0);
+		wf_assert_result(weft_spawn(&scope, overflow_in_leaps, arg), 0);
 	return weft_scope_close(&scope);
 }
 
@@ -139,9 +139,9 @@ static int run_leaping_program(void *arg)
 	return weft_run(spawn_leaping_glutton, arg, &options);
 }
 
-/* A large frame does not step over the guard: what is compiled with -fstack-clash-protection, as the
+/* Large frames do not step over the guard: what is compiled with -fstack-clash-protection, as the
  * tests are, touches the stack on the way down at least as often as a guard is long. */
-WF_TEST(large_frame_meets_the_guard)
+WF_TEST(large_frames_meet_the_guard)
 {
 	struct wf_child child = wf_child(run_leaping_program, NULL);
 
