@@ -4,7 +4,7 @@
 
     scripts/matrix.py [PRESET...]
 
-Each preset builds the library, the examples and the benchmarks, with warnings as errors and without
+Each preset builds the libraries, the examples and the benchmarks, with warnings as errors and without
 the tests, into build/matrix/PRESET. Then an example must say what it should, and a server must answer
 one connection and stop when told. One line for each; a compiler that is missing is no failure.
 """
@@ -64,8 +64,8 @@ def output_of(command):
 
 
 def make(build, folder):
-    output_of(["cmake", "--preset", build.preset, "-B", str(folder), "-DWEFT_TESTS=OFF",
-               "-DWEFT_WERROR=ON"])
+    output_of(["cmake", "--preset", build.preset, "-B", str(folder), "-DWEFT_SHARED=ON",
+               "-DWEFT_TESTS=OFF", "-DWEFT_WERROR=ON"])
     output_of(["cmake", "--build", str(folder), "--", "--quiet"])
 
 

@@ -157,7 +157,8 @@ def run(config, program):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="valgrind over everything, and aarch64 under qemu")
+    parser.add_argument("--full", action="store_true",
+                        help="valgrind over everything, and aarch64 under qemu")
     parser.add_argument("filter", nargs="?", default="", help='part of "configuration/program"')
     options = parser.parse_args()
 
