@@ -23,8 +23,6 @@
 extern "C" {
 #endif
 
-#pragma GCC visibility push(default)
-
 struct weft_lot;
 struct weft_watch;
 
@@ -66,8 +64,6 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch) WEFT_MUST_USE;
 /* The pointer and the descriptor given to weft_watch_open, or those of the connection. Never suspend. */
 void *weft_watch_user(const struct weft_watch *watch);
 int weft_watch_fd(const struct weft_watch *watch);
-
-#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
