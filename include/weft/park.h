@@ -52,7 +52,8 @@ int weft_lot_open_at(struct weft_scope *scope, weft_parked_function *function, v
 int weft_watch_open(int fd, void *user, struct weft_watch **ret_watch) WEFT_MUST_USE;
 
 /* Closes a watch made by weft_watch_open; if it is parked, the lot's function is run with
- * WEFT_ECLOSED, and the watch is valid until that returns. Never suspends; NULL is allowed. */
+ * WEFT_ECLOSED, and the watch is valid until that returns; closing it there once more is harmless.
+ * Never suspends; NULL is allowed. */
 void weft_watch_close(struct weft_watch *watch);
 
 /* Parks a watch until there is input. Never suspends. From then on another task may write to the

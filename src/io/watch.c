@@ -63,7 +63,7 @@ int weft_watch_open(int fd, void *user, struct weft_watch **ret_watch)
 
 void weft_watch_close(struct weft_watch *watch)
 {
-	if (!watch)
+	if (!watch || watch->file.fd < 0)
 		return;
 	wf_file_close(&watch->file);
 	wf_file_drop(&watch->file);
