@@ -34,9 +34,9 @@ struct wf_file_kind {
 	/* Frees the object around the file. */
 	void (*release)(struct wf_file *file);
 	/* Only of kinds that park: there may be input, or the file was closed; and what to give back
-	 * first, or NULL. */
+	 * first, or why it cannot be parked; or NULL. */
 	void (*readable)(struct wf_file *file);
-	void (*before_park)(struct wf_file *file);
+	int (*before_park)(struct wf_file *file);
 	bool is_listener;
 	/* The descriptor is somebody else's, and closing the file does not close it. */
 	bool keeps_fd;

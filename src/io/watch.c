@@ -128,11 +128,12 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch)
 		return WEFT_ECLOSED;
 	if (file->parked || file->reader)
 		return -EBUSY;
-	r = poller->ops->park(poller, file);
+	if (file->kind->before_park)
+		r = file->kind->before_park(file);
+	if (r == 0)
+		r = poller->ops->park(poller, file);
 	if (r < 0)
 		return r;
-	if (file->kind->before_park)
-		file->kind->before_park(file);
 	wf_file_hold(file);
 	file->parked = true;
 	wf_park(lot, &watch->parked);

@@ -20,9 +20,12 @@ static void release(struct wf_file *file)
 	wf_memory_free(&file->worker->memory, conn, sizeof *conn);
 }
 
-static void before_park(struct wf_file *file)
+static int before_park(struct wf_file *file)
 {
+	if (file->bits & WF_CONN_FILLING)
+		return -EBUSY; /* the task may be in line for a buffer */
 	wf_conn_put_away(wf_container(file, struct weft_conn, watch.file));
+	return 0;
 }
 
 static const struct wf_file_kind conn_kind = {
@@ -86,24 +89,44 @@ static int check(const struct weft_conn *conn)
 	return task ? wf_checkpoint(task) : -EPERM;
 }
 
-ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
+static ssize_t receive(struct weft_conn *conn, void *buffer, size_t bytes)
 {
 	struct wf_op op = { .file = &conn->watch.file, .kind = WF_OP_RECEIVE };
 
+	op.u.receive.buffer = buffer;
+	op.u.receive.bytes = bytes;
+	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
+}
+
+/* Reads where input has been received already, or is being received by weft_fill. */
+static ssize_t read_received(struct weft_conn *conn, void *buffer, size_t bytes)
+{
+	struct wf_file *file = &conn->watch.file;
+	ssize_t n;
+
+	wf_file_hold(file);
+	n = check(conn);
+	if (n == 0 && file->fd < 0)
+		n = WEFT_ECLOSED;
+	if (n == 0 && (file->parked || file->reader || file->bits & WF_CONN_FILLING))
+		n = -EBUSY;
+	if (n == 0)
+		n = conn->input ? (ssize_t)wf_conn_read_input(conn, buffer, bytes) :
+				  receive(conn, buffer, bytes);
+	wf_file_drop(file);
+	return n;
+}
+
+ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
+{
 	if (wf_unlikely(bytes == 0)) {
 		int r = check(conn);
 
 		return r < 0 ? r : -EINVAL;
 	}
-	if (wf_unlikely(conn->input && conn->watch.file.fd >= 0)) {
-		int r = check(conn);
-
-		if (r < 0 || conn->input)
-			return r < 0 ? r : (ssize_t)wf_conn_read_input(conn, buffer, bytes);
-	}
-	op.u.receive.buffer = buffer;
-	op.u.receive.bytes = bytes;
-	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
+	if (wf_unlikely(conn->input || conn->watch.file.bits & WF_CONN_FILLING))
+		return read_received(conn, buffer, bytes);
+	return receive(conn, buffer, bytes);
 }
 
 int weft_read_full(struct weft_conn *conn, void *buffer, size_t bytes, size_t *ret_done)
@@ -190,6 +213,16 @@ int weft_write(struct weft_conn *conn, const void *buffer, size_t bytes, size_t 
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
+/* A task that fills may be in line for a buffer, rather than in an operation on the file. */
+static void close_descriptor(struct weft_conn *conn)
+{
+	struct wf_file *file = &conn->watch.file;
+
+	wf_file_close(file);
+	if (file->bits & WF_CONN_FILLING)
+		wf_pool_end(&file->worker->pool, conn, WEFT_ECLOSED);
+}
+
 int weft_shutdown(struct weft_conn *conn)
 {
 	if (conn->watch.file.fd < 0)
@@ -248,7 +281,7 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 	if (r == 0 && !all_read)
 		drain(conn);
 	if (r != -EBUSY)
-		wf_file_close(&conn->watch.file);
+		close_descriptor(conn);
 	wf_file_drop(&conn->watch.file);
 	return r;
 }
@@ -258,7 +291,7 @@ void weft_close(struct weft_conn *conn)
 {
 	if (!conn)
 		return;
-	wf_file_close(&conn->watch.file);
+	close_descriptor(conn);
 	if (!(conn->watch.file.bits & WF_CONN_SERVED))
 		wf_file_drop(&conn->watch.file);
 }

@@ -366,6 +366,34 @@ WF_TASK_TEST(close_ends_a_fill)
 	ck_assert_uint_eq(buffers_in_use(), 0);
 }
 
+static int close_while_reading(void *arg)
+{
+	struct weft_scope scope;
+	char byte;
+	int peer;
+	struct weft_conn *conn = open_pair(&peer);
+	struct call call = { .conn = conn, .memory = &byte, .bytes = 1 };
+
+	(void)arg;
+	peer_say(peer, "rest");
+	expect_input(conn, 4, "rest");
+	weft_scope_open(&scope);
+	SPAWN(&scope, call_read, &call);
+	wf_assert_result(weft_yield(), 0); /* it is at its checkpoint, and has not read */
+	weft_close(conn);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	wf_assert_result(call.result, WEFT_ECLOSED);
+	peer_close(peer);
+	return 0;
+}
+
+/* Closing ends a read that has suspended on its way to input that is there. */
+WF_TEST(close_ends_a_read_of_received_input)
+{
+	ck_assert_int_eq(setenv("WEFT_YIELD_ALWAYS", "1", 1), 0);
+	run_with(close_while_reading, 0, 0);
+}
+
 static int close_unread(void *arg)
 {
 	int peers[3];
@@ -529,9 +557,13 @@ static int serve_slow_clients(void *arg)
 	return 0;
 }
 
-/* One buffer, or two, serve fifty connections that each hold part of a message. */
+/* One buffer, or two, serve fifty connections that each hold part of a message; also when a task
+ * suspends on its way into the line, where it must not miss a buffer that is given back meanwhile. */
 WF_TEST(slow_clients_hold_no_buffer)
 {
+	run_with(serve_slow_clients, 0, 1);
+	run_with(serve_slow_clients, 0, 2);
+	ck_assert_int_eq(setenv("WEFT_YIELD_ALWAYS", "1", 1), 0);
 	run_with(serve_slow_clients, 0, 1);
 	run_with(serve_slow_clients, 0, 2);
 }
