@@ -58,9 +58,9 @@ static int serve(struct weft_conn *conn, void *arg)
 	return r;
 }
 
-static void ended(struct weft_conn *conn, void *arg)
+static void ended(struct weft_conn *conn, int why, void *arg)
 {
-	(void)arg;
+	(void)why, (void)arg;
 	free(weft_conn_user(conn));
 }
 

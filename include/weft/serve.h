@@ -43,8 +43,9 @@ struct weft_serve_options {
 	bool parks;		  /* park connections between two bursts of input */
 	weft_time idle_ns;	  /* how long one may be parked; default any time */
 	/* Called with the handler's `arg` before a connection is released, parks or not; it must not
-	 * suspend. */
-	void (*ended)(struct weft_conn *conn, void *arg);
+	 * suspend. `why` is the handler's last result, or what ended the parking: WEFT_EDEADLINE
+	 * after `idle_ns`, WEFT_ESTOPPING, -ECANCELED. */
+	void (*ended)(struct weft_conn *conn, int why, void *arg);
 };
 
 /* Serves connections on an address until its scope is stopped: a soft stop ends accepting and

@@ -120,8 +120,13 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch)
 {
 	struct wf_file *file = &watch->file;
 	struct wf_poller *poller = file->worker->poller;
-	int r = file->worker == wf_worker ? wf_lot_admit(lot) : -EPERM;
+	int r;
 
+	if (!lot)
+		lot = watch->parked.lot;
+	if (!lot)
+		return -EINVAL;
+	r = file->worker == wf_worker ? wf_lot_admit(lot) : -EPERM;
 	if (r < 0)
 		return r;
 	if (file->fd < 0)

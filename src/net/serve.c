@@ -44,7 +44,7 @@ struct server {
 	struct weft_lot *lot;	      /* of all connections, parked or not */
 	bool parks;
 	bool starts_at_once; /* an accepted connection has brought its request along */
-	void (*ended)(struct weft_conn *conn, void *arg);
+	void (*ended)(struct weft_conn *conn, int why, void *arg);
 	struct weft_scope outer;
 	struct weft_scope connections;
 };
@@ -69,10 +69,10 @@ static struct server *server_of(const struct weft_conn *conn)
 	return conn->watch.parked.lot->arg;
 }
 
-static void leave(struct server *server, struct weft_conn *conn)
+static void leave(struct server *server, struct weft_conn *conn, int why)
 {
 	if (server->ended)
-		server->ended(conn, server->arg);
+		server->ended(conn, why, server->arg);
 	conn->watch.file.bits &= (uint8_t)~WF_CONN_SERVED;
 	weft_close(conn);
 	if (server->live-- == server->max)
@@ -85,7 +85,7 @@ static int serve_one(void *arg)
 	struct server *server = server_of(conn);
 	int r = server->handler(conn, server->arg);
 
-	leave(server, conn);
+	leave(server, conn, r);
 	return r;
 }
 
@@ -103,7 +103,7 @@ static int serve_burst(void *arg)
 		if (r == WEFT_ECLOSED)
 			r = 0; /* by the handler */
 	}
-	leave(server, conn);
+	leave(server, conn, r);
 	return r;
 }
 
@@ -114,7 +114,7 @@ static int on_input(struct weft_watch *watch, int why, void *arg)
 
 	if (why == 0)
 		return serve_burst(conn);
-	leave(arg, conn);
+	leave(arg, conn, why);
 	return 0;
 }
 
@@ -141,7 +141,7 @@ static int start(struct server *server, struct weft_conn *conn)
 		if (r == -ENOMEM || r == -EAGAIN)
 			r = weft_sleep(RETRY_NS);
 		if (r < 0) {
-			leave(server, conn);
+			leave(server, conn, r);
 			return r;
 		}
 	}
