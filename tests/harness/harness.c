@@ -45,7 +45,7 @@ void wf_test_register(struct wf_test *test)
 }
 
 /* Valgrind loads its own libraries into the program by way of this variable. */
-static bool is_slow(void)
+bool wf_is_slow(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
 
@@ -55,7 +55,7 @@ static bool is_slow(void)
 /* Check itself obeys the first variable where no time-out is set, the second in any case. */
 static void set_timeout(TCase *test_case)
 {
-	bool slow = is_slow() && !getenv("CK_TIMEOUT_MULTIPLIER");
+	bool slow = wf_is_slow() && !getenv("CK_TIMEOUT_MULTIPLIER");
 
 	if (!getenv("CK_DEFAULT_TIMEOUT"))
 		tcase_set_timeout(test_case, slow ? TIMEOUT_S * SLOWNESS : TIMEOUT_S);

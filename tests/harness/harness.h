@@ -22,6 +22,7 @@
 #include <weft/run.h>
 
 #include <check.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -79,6 +80,9 @@ int wf_test_main(const char *suite);
 
 /* Ends the test as passed, and says why it was not one: for what the kernel may lack. */
 _Noreturn void wf_skip(const char *reason);
+
+/* Whether a sanitizer or Valgrind slows the program down: for tests of how long something takes. */
+bool wf_is_slow(void);
 
 /*
  * Assertions, besides Check's

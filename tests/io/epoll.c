@@ -426,9 +426,11 @@ WF_TASK_TEST(descriptors_in_the_stream_stall_nobody)
 	peer_close(peer);
 }
 
-/* The same at urgent data, where a receive ends, too; the urgent byte itself is not in the stream. */
+/* The same at urgent data, where a receive ends, too; the urgent byte itself is not in the stream. On
+ * io_uring what lies behind the mark may come with the next input only (io/uring.c). */
 WF_TASK_TEST(urgent_data_stalls_nobody)
 {
+	bool at_next_input = strcmp(weft_engine_name(), "uring") == 0;
 	int peer;
 	struct weft_conn *conn = open_tcp_pair(&peer);
 
@@ -437,7 +439,11 @@ WF_TASK_TEST(urgent_data_stalls_nobody)
 		peer_say(peer, "ab");
 		ck_assert_int_eq(send(peer, "!", 1, MSG_OOB), 1);
 		peer_say(peer, "cd");
-		read_without_stalling(conn, "abcd");
+		if (at_next_input) {
+			read_without_stalling(conn, "ab");
+			peer_say(peer, "ef");
+		}
+		read_without_stalling(conn, at_next_input ? "cdef" : "abcd");
 	}
 	weft_close(conn);
 	peer_close(peer);
