@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/peer.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -655,24 +657,22 @@ static int answer_lines(struct weft_conn *conn, void *arg)
 	struct weft_input input;
 	ssize_t n = weft_fill(conn, &input);
 	const char *end;
-	int r = 0;
+	size_t bytes;
+	char letter;
+	int r;
 
 	house->calls++;
 	session->bursts++;
 	if (n < 0)
 		return (int)n;
-	while (r == 0 && (end = memchr(input.data, '\n', input.bytes)) != NULL) {
-		size_t bytes = (size_t)(end - input.data) + 1;
-		char first = input.data[0];
-
-		r = weft_write(conn, input.data, bytes, NULL);
-		weft_consume(conn, bytes);
-		input.data += bytes;
-		input.bytes -= bytes;
-		if (r == 0 && bytes == 2)
-			return obey(conn, first);
-	}
-	return r;
+	end = memrchr(input.data, '\n', input.bytes);
+	if (!end)
+		return 0;
+	bytes = (size_t)(end - input.data) + 1;
+	letter = bytes == 2 ? input.data[0] : 0;
+	r = weft_write(conn, input.data, bytes, NULL);
+	weft_consume(conn, bytes);
+	return r == 0 ? obey(conn, letter) : r;
 }
 
 static void open_house(struct house *house)
@@ -753,6 +753,7 @@ WF_TASK_TEST(part_of_a_message_is_kept)
 
 	open_house(&house);
 	peer = peer_dial(house.server.text);
+	ck_assert_int_eq(setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)), 0);
 	peer_say(peer, "one\ntw");
 	rest(5);
 	ck_assert_int_eq(house.calls, 1);
