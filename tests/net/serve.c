@@ -602,6 +602,7 @@ struct house {
 	int calls;	      /* of the handler */
 	int sessions, ended;
 	int last_bursts; /* of the session that ended last */
+	int last_why;	 /* it ended */
 };
 
 static struct session *session_of(struct house *house, struct weft_conn *conn)
@@ -618,12 +619,13 @@ static struct session *session_of(struct house *house, struct weft_conn *conn)
 	return session;
 }
 
-static void end_session(struct weft_conn *conn, void *arg)
+static void end_session(struct weft_conn *conn, int why, void *arg)
 {
 	struct house *house = arg;
 	struct session *session = weft_conn_user(conn);
 
 	house->ended++;
+	house->last_why = why;
 	if (!session)
 		return;
 	ck_assert_ptr_eq(session->house, house);
@@ -828,6 +830,7 @@ WF_TASK_TEST(handler_ends_the_connection_once)
 				peer_hear_end(peer);
 				peer_close(peer);
 				ck_assert_uint_eq(failures() - failed, lines[i][0] == 'e');
+				wf_assert_result(house.last_why, lines[i][0] == 'e' ? -EIO : 0);
 				ck_assert(!house.server.ended);
 				close_house(&house);
 			}
@@ -845,6 +848,7 @@ WF_TASK_TEST(reset_ends_a_parked_connection_once)
 	peer_reset(peer);
 	expect_ended(&house, 1);
 	ck_assert_uint_eq(failures(), 1); /* the handler returned the reset */
+	wf_assert_result(house.last_why, -ECONNRESET);
 	close_house(&house);
 }
 
@@ -867,6 +871,7 @@ WF_TASK_TEST(idle_connections_are_closed)
 	peer_hear_end(idle);
 	expect_ended(&house, 2);
 	ck_assert_int_ge(weft_now() - last, 60 * WEFT_MILLISECOND);
+	wf_assert_result(house.last_why, WEFT_EDEADLINE);
 	peer_hear_end(busy);
 	peer_close(busy);
 	peer_close(idle);
@@ -892,6 +897,7 @@ WF_TASK_TEST(soft_stop_ends_parked_connections)
 	stop(&house.server);
 	ck_assert_int_lt(weft_now() - took, WEFT_SECOND);
 	ck_assert_int_eq(house.ended, 20);
+	wf_assert_result(house.last_why, WEFT_ESTOPPING);
 	ck_assert_uint_eq(failures(), 0);
 	for (int i = 0; i < 20; i++) {
 		peer_hear_end(peers[i]);
@@ -936,6 +942,7 @@ WF_TASK_TEST(cancel_ends_parked_connections)
 	weft_scope_cancel(&house.server.scope);
 	expect(&house.server, -ECANCELED);
 	ck_assert_int_eq(house.ended, 3);
+	wf_assert_result(house.last_why, -ECANCELED);
 	ck_assert_int_eq(house.sessions, 3);
 	for (int i = 0; i < 3; i++)
 		peer_close(peers[i]);
