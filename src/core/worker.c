@@ -216,6 +216,7 @@ static void run_turn(struct weft_worker *worker)
 	ops->wait(worker->poller, is_idle(worker) ? wf_timers_next(&worker->timers) : 0);
 	worker->turns++;
 	worker->now = worker->turn_start = ops->now(worker->poller);
+	wf_parked_start(worker); /* in the order of causes: what ended before these timers */
 	wf_timers_advance(&worker->timers, worker->now);
 	wf_posts_run(worker);
 	wf_parked_start(worker);
