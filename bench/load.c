@@ -1,30 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A load client for one-request connections, without the library: one thread, epoll, as little work
- * per connection as a client can do, so that it keeps a server on another core busy.
+ * A load client without the library: one thread, epoll, as little work per request as a client can
+ * do, so that it keeps a server on another core busy.
  *
  *   load [options] ADDRESS:PORT
  *     --connections N   connections in all (20000)
  *     --concurrency N   at once, at most (64)
  *     --rate N          started per second; 0 starts one when another has ended (0)
  *     --sources N       source addresses, 127.0.0.2 and up; 0 leaves it to the kernel (2)
- *     --timeout N       seconds a connection may take (5)
+ *     --calls N         requests on each connection, one after the other's reply (1)
+ *     --idle N          connections held open beside them, each of which has asked once (0)
+ *     --hold N          1: hold them until the end of the standard input (0)
+ *     --timeout N       seconds a request may take (5)
  *     --version N       HTTP version of the request, 10 or 11 (11)
- *     --exact N         1: the reply must be the 45 bytes of the ping-pong protocol (0)
+ *     --exact N         1: the reply must be, to the byte, the one the ping-pong servers send (0)
  *
- * The request is the one httperf sends. A connection is read to the end of the file and counts as
- * answered if a whole reply with status 200 came, judged by its Content-Length. With a rate, a
- * connection's time runs from when it should have started, so a stall of the client counts too.
+ * The request is the one httperf sends. A reply counts if it is whole, judged by its Content-Length,
+ * and its status is 200. With one call and no idle connections the server must close, and is read to
+ * the end of the file; else each reply ends by its Content-Length, and this side closes after the last.
+ * A connection counts as answered if all its calls were. Latencies are of requests. With a rate, the
+ * time of a connection's first runs from when it should have started, so a stall of the client counts
+ * too.
  *
  * A connection costs socket, setsockopt, bind, connect, send, recv (twice: the reply, the end) and
  * close. epoll_ctl is paid only if the reply is not there at once, connecting included: over
- * loopback connect(2) completes the handshake before it returns.
+ * loopback connect(2) completes the handshake before it returns. A further call costs send and recv,
+ * and its share of an epoll_wait: connections are registered edge-triggered, and once.
  */
 #define _GNU_SOURCE 1
 #include "figure.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -33,7 +41,9 @@
 
 enum { EVENTS = 256, REPLY_BYTES_MAX = 1024 };
 
-static const char PONG[] = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nPong!\r\n";
+static const char PONG[] =
+	"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nPong!\r\n"; /* then the end */
+static const char PONG_KEPT[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nPong!";
 
 /* How a connection ended; everything but OK is an error. */
 enum outcome {
@@ -57,7 +67,8 @@ static const char *const OUTCOME_NAMES[] = {
 /* A connection under way. */
 struct slot {
 	struct slot *next; /* in the list of free ones */
-	int64_t intended;  /* when it should have started */
+	int64_t intended;  /* when its request should have been sent */
+	long calls;	   /* replies still to come */
 	int fd;		   /* -1: free */
 	uint32_t got;	   /* bytes of the reply so far */
 	uint32_t watched;  /* events it is registered for */
@@ -70,16 +81,16 @@ static char request[128];
 static size_t request_bytes;
 static int epoll_fd;
 static struct slot *slots, *free_slots;
-static long total, started, ended, concurrency, sources, exact;
-static int64_t *latencies;
+static long total, started, ended, concurrency, sources, calls, exact;
+static bool stays;	   /* the server keeps connections open between requests */
+static int64_t *latencies; /* of the requests answered */
+static long answered;
 static long counts[OUTCOMES];
 
 static void end(struct slot *s, enum outcome outcome)
 {
 	if (s->fd >= 0)
 		close(s->fd);
-	if (outcome == OK || outcome == RESET_AFTER_REPLY)
-		latencies[counts[OK] + counts[RESET_AFTER_REPLY]] = clock_ns() - s->intended;
 	counts[outcome]++;
 	ended++;
 	s->fd = -1;
@@ -106,22 +117,30 @@ static enum outcome outcome_of(int error)
 	}
 }
 
-/* Whether a whole reply with status 200 is there, and the right one. */
-static bool reply_is_whole(struct slot *s)
+/* How many bytes the reply has, if as much as tells it is there, and is right; else 0. */
+static size_t reply_bytes(struct slot *s)
 {
-	const char *length, *body;
+	const char *pong = stays ? PONG_KEPT : PONG, *length, *body;
+	size_t bytes = stays ? sizeof PONG_KEPT - 1 : sizeof PONG - 1;
 
-	if (s->got == sizeof PONG - 1 && !memcmp(s->reply, PONG, sizeof PONG - 1))
-		return true;
+	if (s->got >= bytes && !memcmp(s->reply, pong, bytes))
+		return bytes;
 	if (exact)
-		return false;
+		return 0;
 	s->reply[s->got] = 0;
 	body = strstr(s->reply, "\r\n\r\n");
 	length = strcasestr(s->reply, "\r\nContent-Length:");
 	if (!body || !length || length > body || strncmp(s->reply, "HTTP/1.", 7) ||
 	    strncmp(s->reply + 8, " 200", 4))
-		return false;
-	return s->reply + s->got >= body + 4 + strtol(length + 17, NULL, 10);
+		return 0;
+	return (size_t)(body + 4 - s->reply) + strtoul(length + 17, NULL, 10);
+}
+
+static bool reply_is_whole(struct slot *s)
+{
+	size_t bytes = reply_bytes(s);
+
+	return bytes && s->got >= bytes && (!exact || s->got == bytes);
 }
 
 static void watch(struct slot *s, uint32_t events)
@@ -135,36 +154,50 @@ static void watch(struct slot *s, uint32_t events)
 	s->watched = events;
 }
 
-static void receive(struct slot *s)
-{
-	for (;;) {
-		ssize_t n = recv(s->fd, s->reply + s->got, REPLY_BYTES_MAX - 1 - s->got, 0);
-
-		if (n < 0 && errno == EAGAIN)
-			return watch(s, EPOLLIN);
-		if (n < 0) {
-			enum outcome outcome = outcome_of(errno);
-
-			if (outcome == RESET && reply_is_whole(s))
-				outcome = RESET_AFTER_REPLY;
-			return end(s, outcome);
-		}
-		if (n == 0) /* or the buffer is full, which no good reply does */
-			return end(s, reply_is_whole(s) ? OK : WRONG_REPLY);
-		s->got += (uint32_t)n;
-	}
-}
-
-/* Sends the request, and waits for the reply: it cannot be there yet. */
+/* Sends the request; the reply cannot be there yet. */
 static void send_request(struct slot *s)
 {
 	if (send(s->fd, request, request_bytes, MSG_NOSIGNAL) == (ssize_t)request_bytes) {
 		s->sent = true;
-		watch(s, EPOLLIN);
+		watch(s, EPOLLIN | EPOLLET);
 	} else if (errno == EAGAIN) {
 		watch(s, EPOLLOUT); /* still connecting */
 	} else {
 		end(s, outcome_of(errno));
+	}
+}
+
+/* A whole reply is there. Returns whether that was all of the connection. */
+static bool reply_ends_connection(struct slot *s)
+{
+	int64_t now = clock_ns();
+
+	latencies[answered++] = now - s->intended;
+	s->intended = now;
+	s->got = 0;
+	return --s->calls == 0;
+}
+
+static void receive(struct slot *s)
+{
+	for (;;) {
+		ssize_t n = recv(s->fd, s->reply + s->got, REPLY_BYTES_MAX - 1 - s->got, 0);
+		enum outcome outcome = n < 0 ? outcome_of(errno) : WRONG_REPLY;
+
+		if (n < 0 && errno == EAGAIN)
+			return watch(s, EPOLLIN | EPOLLET);
+		if (n > 0) {
+			s->got += (uint32_t)n;
+			if (!stays || !reply_is_whole(s))
+				continue;
+			return reply_ends_connection(s) ? end(s, OK) : send_request(s);
+		}
+		/* The end or a reset; or the buffer is full, which no good reply does. */
+		if (!stays && (n == 0 || outcome == RESET) && reply_is_whole(s)) {
+			outcome = n == 0 ? OK : RESET_AFTER_REPLY;
+			(void)reply_ends_connection(s);
+		}
+		return end(s, outcome);
 	}
 }
 
@@ -188,12 +221,39 @@ static void start(int64_t intended)
 	struct slot *s = free_slots;
 
 	free_slots = s->next;
-	*s = (struct slot){ .intended = intended, .fd = open_socket(started++) };
+	*s = (struct slot){ .intended = intended, .calls = calls, .fd = open_socket(started++) };
 	if (s->fd < 0)
 		return end(s, outcome_of(errno));
 	if (connect(s->fd, (struct sockaddr *)&target, sizeof target) && errno != EINPROGRESS)
 		return end(s, outcome_of(errno));
 	send_request(s);
+}
+
+/* Asks on a connection, one call after the other, and leaves it open. */
+static void ask_once(int fd)
+{
+	struct slot *s = &slots[0];
+
+	if (fd < 0 || fcntl(fd, F_SETFL, 0) ||
+	    connect(fd, (struct sockaddr *)&target, sizeof target) ||
+	    send(fd, request, request_bytes, MSG_NOSIGNAL) != (ssize_t)request_bytes)
+		fail("no idle connection");
+	for (s->got = 0; !reply_is_whole(s);) {
+		ssize_t n = recv(fd, s->reply + s->got, REPLY_BYTES_MAX - 1 - s->got, 0);
+
+		if (n <= 0)
+			fail("an idle connection got no right reply");
+		s->got += (uint32_t)n;
+	}
+}
+
+/* They end with the process. */
+static void open_idle(long count)
+{
+	for (long i = 0; i < count; i++)
+		ask_once(open_socket(i));
+	if (count)
+		figure("load.idle", (double)count, "connections");
 }
 
 static void on_event(struct slot *s)
@@ -232,7 +292,6 @@ static int compare(const void *a, const void *b)
 
 static void report(int64_t elapsed_ns)
 {
-	long answered = counts[OK] + counts[RESET_AFTER_REPLY];
 	double sum = 0;
 
 	for (int i = 0; i < OUTCOMES; i++)
@@ -240,6 +299,8 @@ static void report(int64_t elapsed_ns)
 	figure("load.errors", (double)(total - counts[OK]), "connections");
 	figure("load.elapsed", (double)elapsed_ns / 1e9, "s");
 	figure("load.per_second", (double)counts[OK] / ((double)elapsed_ns / 1e9), "connections/s");
+	figure("load.requests_per_second", (double)answered / ((double)elapsed_ns / 1e9),
+	       "requests/s");
 	if (!answered)
 		return;
 	for (long i = 0; i < answered; i++)
@@ -269,10 +330,12 @@ int main(int argc, char **argv)
 	long rate = option(argc, argv, "--rate", 0);
 	int64_t timeout_ns = option(argc, argv, "--timeout", 5) * 1000000000L;
 	int64_t begin, next_expiry;
+	long idle;
 
 	total = option(argc, argv, "--connections", 20000);
 	concurrency = option(argc, argv, "--concurrency", 64);
 	sources = option(argc, argv, "--sources", 2);
+	calls = option(argc, argv, "--calls", 1);
 	exact = option(argc, argv, "--exact", 0);
 	request_bytes = (size_t)snprintf(request, sizeof request,
 					 "GET / HTTP/1.%ld\r\nUser-Agent: httperf/0.9.0\r\n"
@@ -280,12 +343,15 @@ int main(int argc, char **argv)
 					 option(argc, argv, "--version", 11) % 10);
 	parse_target(argc > 1 ? argv[argc - 1] : "");
 	slots = calloc((size_t)concurrency, sizeof *slots);
-	latencies = calloc((size_t)total, sizeof *latencies);
+	latencies = calloc((size_t)(total * calls), sizeof *latencies);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (!slots || !latencies || epoll_fd < 0)
 		fail("no memory or no descriptor");
 	for (long i = concurrency; i-- > 0; free_slots = &slots[i])
 		slots[i] = (struct slot){ .fd = -1, .next = free_slots };
+	idle = option(argc, argv, "--idle", 0);
+	stays = calls > 1 || idle;
+	open_idle(idle);
 
 	begin = clock_ns();
 	next_expiry = begin + timeout_ns;
@@ -301,5 +367,7 @@ int main(int argc, char **argv)
 		}
 	}
 	report(clock_ns() - begin);
+	while (option(argc, argv, "--hold", 0) && getchar() != EOF)
+		;
 	return 0;
 }
