@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What memory sleeping tasks hold: resident pages, page tables, address space and mappings, for one
- * task, over the same process before it spawned any.
+ * task, over the same process before it spawned any; and the lines of /proc/self/maps in all.
  *
  *   sleepers [--tasks N] [--seconds N]     seconds: how long they sleep, spawning included
  *
@@ -82,6 +82,7 @@ static void report(const struct memory *before, const struct memory *during)
 	figure("sleepers.virtual", (during->virtual - before->virtual) / (double)tasks,
 	       "bytes/task");
 	figure("sleepers.mappings", during->mappings - before->mappings, "mappings");
+	figure("sleepers.maps", during->mappings, "lines");
 	figure(GUARDS[stats.guard], 1, "kind");
 }
 
