@@ -12,23 +12,36 @@ What lacks a program it is compared with is not run, which is not met.
 Exit status: 0 all goals met, 1 one missed, 3 none missed but some undecided or not run.
 """
 import argparse
+import contextlib
 import json
 import os
 import re
 import signal
 import statistics
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 
 from measure import (
     BENCH, CLIENT_CPU, PEERS, PEERS_OUT, ROOT, NotRun, Server, environment, figures, first_line,
-    interleave, judge, output, quartiles, stolen_ticks,
+    idle_connections, interleave, judge, output, quartiles, slab_bytes, stolen_ticks,
 )
 
 WEFT_PONG = [ROOT / "build/release/examples/pong", "{address}"]
-BARE_PONG = [BENCH / "bare_epoll", "--defer-accept", 1, "{address}"]  # as examples/pong.c defers it
-CONNECTIONS = 20000  # of one round
-WARM_UP = 5000
+BARE_PONG = {  # on each engine; examples/pong.c defers it, too
+    engine: [BENCH / f"bare_{engine}", "--defer-accept", 1, "{address}"]
+    for engine in ("epoll", "uring")
+}
+WEFT_KEEP = [BENCH / "keep_alive", "{address}"]
+WEFT_PARK = [BENCH / "keep_alive", "--park", "{address}"]
+BARE_KEEP = {
+    engine: [BENCH / f"bare_{engine}", "--keep-alive", "{address}"] for engine in BARE_PONG
+}
+ENGINES = {engine: {"WEFT_ENGINE": engine} for engine in BARE_PONG}
+REQUESTS = 19200  # of one round: on connections of their own, or on KEPT ones
+WARM_UP = 4800
+KEPT = 64
+IDLE = 10000  # connections whose memory is measured: half of the descriptors a process may have
 GO_ONE_CORE = {"GOMAXPROCS": "1"}
 
 
@@ -64,10 +77,10 @@ class Broken(Exception):
     """A program of ours did not do its work."""
 
 
-def ours(function, *arguments):
+def ours(function, *arguments, **more):
     """Calls it, for a program of ours: one that does not run is broken, not missing."""
     try:
-        return function(*arguments)
+        return function(*arguments, **more)
     except NotRun as error:
         raise Broken(str(error)) from error
 
@@ -141,6 +154,8 @@ def sleepers(rounds):
     parts = [f"{part} {mine[0][f'sleepers.{part}'][0]:.0f}" for part in ("resident", "page_tables")]
     yield Figure("sleepers.memory", "B", [run["sleepers.memory"][0] for run in mine],
                  goal=4.9 * 1024, note=", ".join([*parts, f"guard {guard}"]))
+    yield Figure("sleepers.maps", "lines", [run["sleepers.maps"][0] for run in mine],
+                 goal=499 if guard == "light" else None, note=f"guard {guard}")
     for what, unit in ("memory", "B"), ("virtual", "B"), ("mappings", ""):
         weft = [run[f"sleepers.{what}"][0] for run in mine]
         others = [run[f"go.sleepers.{what}"][0] for run in go]
@@ -150,12 +165,22 @@ def sleepers(rounds):
             yield Figure(f"sleepers.{what}", unit, weft)
 
 
+def bursts(_):
+    values = ours(figures, [BENCH / "bursts"])["bursts.idle"]
+    yield Figure("bursts", "B", values[-1:], values[1:2], 1.05, versus="after the second",
+                 note=f"resident after {len(values)} bursts of 50,000 tasks")
+    values = ours(figures, [BENCH / "bursts", "--tasks", 100000, "--bursts", 1, "--seconds", 5])
+    yield Figure("bursts.trim", "B", values["bursts.idle"], values["bursts.before"], 1.2,
+                 versus="before", note="resident 5 s after 100,000 tasks")
+
+
 # --- ping-pong servers --------------------------------------------------------------------------
 
 
-def peers():
+def peers(kind="pong"):
+    """The peers that answer once on each connection, or those that keep it."""
     text = (PEERS / "peers.json").read_text(encoding="utf-8")
-    return {peer["name"]: peer for peer in json.loads(text)}
+    return {peer["name"]: peer for peer in json.loads(text) if peer.get("kind", "pong") == kind}
 
 
 def peer_server(peer):
@@ -164,7 +189,8 @@ def peer_server(peer):
         output([word.format(out=PEERS_OUT, peers=PEERS) if "{out}" in word or "{peers}" in word
                 else word for word in peer["build"]])
     keys = "environment", "config", "files", "http", "own_reply"
-    server = Server(peer["run"], **{key: peer[key] for key in keys if key in peer})
+    server = Server(peer["run"], keeps=peer.get("kind") == "keep",
+                    **{key: peer[key] for key in keys if key in peer})
     try:
         load(server, WARM_UP)
     except Broken as error:
@@ -173,65 +199,177 @@ def peer_server(peer):
     return server
 
 
-def load(server, connections):
-    """Drives a server; every connection must have been answered, to the last byte."""
+def load(server, requests, kept=KEPT):
+    """Drives a server; every request must have been answered, to the last byte."""
+    calls = requests // kept if server.keeps else 1
     values = figures([
-        BENCH / "load", "--connections", connections, "--version", server.http,
-        "--exact", int(not server.own_reply), server.address,
+        BENCH / "load", "--connections", requests // calls, "--calls", calls,
+        "--version", server.http, "--exact", int(not server.own_reply), server.address,
     ])
     if values["load.errors"][0]:
         errors = {name: v[0] for name, v in values.items() if v[0] and name.count(".") == 1}
-        raise Broken(f"{server.address} did not answer every connection: {errors}")
+        raise Broken(f"{server.address} did not answer every request: {errors}")
     return values
 
 
-def cpu_per_connection(server, connections=CONNECTIONS):
-    """Microseconds of the server's CPU time for one connection."""
+def cpu_per_request(server):
+    """Microseconds of the server's CPU time."""
     before = server.cpu_ns()
-    load(server, connections)
-    return (server.cpu_ns() - before) / connections / 1e3
+    load(server, REQUESTS)
+    return (server.cpu_ns() - before) / REQUESTS / 1e3
 
 
 def compare(servers, rounds):
     for server in servers.values():
         load(server, WARM_UP)
-    return interleave(list(servers), rounds, lambda name: cpu_per_connection(servers[name]))
+    return interleave(list(servers), rounds, lambda name: cpu_per_request(servers[name]))
+
+
+def beside_twin(name, engine, weft, bare, rounds, **more):
+    """The cost of a request, beside the twin on the same engine; what does not even carry the twin
+    is no fault of weft's."""
+    try:
+        twin = Server(bare, **more)
+    except NotRun as error:
+        return Figure(name, "us", goal=1.08, not_run=str(error))
+    with twin, ours(Server, weft, ENGINES[engine], **more) as server:
+        values = compare({"weft": server, "bare": twin}, 2 * rounds)
+    return paired(name, "us", values, "weft", "bare", 1.08, versus=f"bare {engine}")
 
 
 def pong_bare(rounds):
-    with ours(Server, WEFT_PONG) as weft, ours(Server, BARE_PONG) as bare:
-        values = compare({"weft": weft, "bare": bare}, 2 * rounds)
-    yield paired("pong.bare", "us", values, "weft", "bare", 1.08, versus="bare epoll")
+    yield beside_twin("pong.bare", "epoll", WEFT_PONG, BARE_PONG["epoll"], rounds)
+
+
+def pong_uring(rounds):
+    yield beside_twin("pong.uring", "uring", WEFT_PONG, BARE_PONG["uring"], rounds)
+
+
+def weft_servers(stack, weft, **more):
+    """A server of ours on each engine that works here; {engine: server}."""
+    servers = {"epoll": stack.enter_context(ours(Server, weft, ENGINES["epoll"], **more))}
+    with contextlib.suppress(NotRun):
+        servers["uring"] = stack.enter_context(Server(weft, ENGINES["uring"], **more))
+    return servers
+
+
+def peer_servers(stack, table):
+    """Those that run here, and why the others do not."""
+    servers, missing = {}, {}
+    for name, peer in table.items():
+        try:
+            servers[name] = stack.enter_context(peer_server(peer))
+        except NotRun as error:
+            missing[name] = str(error)
+    return servers, missing
+
+
+def beside_peers(prefix, table, weft, rounds, nginx_goal=None, **more):
+    """Our engines and the peers in the same rounds; the better engine is judged beside nginx."""
+    goals = {"nginx": nginx_goal}
+    with contextlib.ExitStack() as stack:
+        mine = weft_servers(stack, weft, **more)
+        servers, missing = peer_servers(stack, table)
+        if "nginx" in servers:
+            both = compare(mine | {"nginx": servers.pop("nginx")}, 2 * rounds)
+            best = min(mine, key=lambda engine: statistics.median(both[engine]))
+            yield paired(f"{prefix}.nginx", "us", both, best, "nginx", nginx_goal,
+                         versus=table["nginx"]["title"], note=f"weft on {best}")
+        values = compare(mine | servers, rounds)
+    best = min(mine, key=lambda engine: statistics.median(values[engine]))
+    for name in servers:
+        yield paired(f"{prefix}.{name}", "us", values, best, name, versus=table[name]["title"],
+                     note=f"{table[name]['style']}; weft on {best}")
+    for name, reason in missing.items():
+        yield Figure(f"{prefix}.{name}", "us", goal=goals.get(name), not_run=reason)
 
 
 def pong_peers(rounds):
-    servers, missing, table = {}, {}, peers()
-    with ours(Server, WEFT_PONG) as weft:
+    yield from beside_peers("pong", peers(), WEFT_PONG, rounds, 0.92)
+
+
+def keep(rounds):
+    for engine in ENGINES:
+        yield beside_twin(f"keep.{engine}", engine, WEFT_KEEP, BARE_KEEP[engine], rounds,
+                          keeps=True)
+    for engine in ENGINES:
+        figure = beside_twin(f"keep.{engine}.park", engine, WEFT_PARK, BARE_KEEP[engine],
+                             rounds // 2, keeps=True)
+        figure.goal = None
+        yield figure
+    yield from beside_peers("keep", peers("keep"), WEFT_KEEP, rounds, keeps=True)
+
+
+# --- memory of servers --------------------------------------------------------------------------
+
+
+def memory_per_connection(server):
+    """What idle connections take, each of which has asked once, over the server without any: bytes
+    of pages, of page tables, and of kernel objects, the client's included."""
+    load(server, 400, kept=200)
+    time.sleep(0.5)
+    pages, tables = server.memory()
+    objects = slab_bytes()
+    with ours(idle_connections, server, IDLE):
+        time.sleep(1)
+        pages_after, tables_after = server.memory()
+        objects_after = slab_bytes()
+    return {
+        "pages": (pages_after - pages) / IDLE,
+        "tables": (tables_after - tables) / IDLE,
+        "objects": (objects_after - objects) / IDLE if objects is not None else 0,
+    }
+
+
+def memory_rounds(subjects, rounds):
+    """{subject: {what: values}}, of a fresh server each time: memory has a history."""
+    def measure(name):
+        with subjects[name]() as server:
+            return memory_per_connection(server)
+
+    runs = interleave(list(subjects), min(rounds, 3), measure)
+    return {name: {what: [run[what] for run in runs[name]] for what in runs[name][0]}
+            for name in subjects}
+
+
+def also(values):
+    return ", ".join([f"page tables {number(statistics.median(values['tables']))}",
+                      f"kernel objects of both ends {number(statistics.median(values['objects']))}"])
+
+
+def parked(rounds):
+    for engine in ENGINES:
+        name = f"parked.{engine}"
         try:
-            for name, peer in table.items():
-                try:
-                    servers[name] = peer_server(peer)
-                except NotRun as error:
-                    missing[name] = str(error)
-            if "nginx" in servers:
-                both = compare({"weft": weft, "nginx": servers["nginx"]}, 2 * rounds)
-                yield paired("pong.nginx", "us", both, "weft", "nginx", 1.0,
-                             versus=table["nginx"]["title"])
-            rest = [name for name in servers if name != "nginx"]
-            values = compare({"weft": weft} | {name: servers[name] for name in rest}, rounds)
-            for name in rest:
-                yield paired(f"pong.{name}", "us", values, "weft", name,
-                             versus=table[name]["title"], note=table[name]["style"])
-        finally:
-            for server in servers.values():
-                server.stop()
-    for name, reason in missing.items():
-        yield Figure(f"pong.{name}", "us", goal=1.0 if name == "nginx" else None, not_run=reason)
+            found = memory_rounds(
+                {"weft": lambda: Server(WEFT_PARK, ENGINES[engine], keeps=True)}, rounds)["weft"]
+            yield Figure(name, "B", found["pages"], goal=128, note=also(found))
+        except NotRun as error:
+            yield Figure(name, "B", goal=128, not_run=str(error))
+
+
+def readers(rounds):
+    go = peers("keep")["go"]
+    for engine in ENGINES:
+        name = f"readers.{engine}"
+        subjects = {
+            "weft": lambda: Server(WEFT_KEEP, ENGINES[engine], keeps=True),
+            "go": lambda: peer_server(go),
+        }
+        try:
+            found = memory_rounds(subjects, rounds)
+            yield Figure(name, "B", found["weft"]["pages"], found["go"]["pages"], 0.65,
+                         versus=go["title"], note=also(found["weft"]))
+        except NotRun as error:
+            yield Figure(name, "B", goal=0.65, not_run=str(error))
+
+
+# --- the ping-pong server in other ways ---------------------------------------------------------
 
 
 def count_system_calls(command, connections=10000):
     """System calls of a server for one connection, its start and end included; and which."""
-    with Server(["strace", "-f", "-c", "-o", "{dir}/calls", *command]) as server:
+    with Server(["strace", "-f", "-c", "-o", "{dir}/calls", *command], ENGINES["epoll"]) as server:
         load(server, connections)
         traced = server.processes()[1]
         os.kill(traced, signal.SIGTERM)
@@ -247,7 +385,7 @@ def count_system_calls(command, connections=10000):
 
 
 def pong_syscalls(rounds):
-    commands = {"weft": WEFT_PONG, "bare": BARE_PONG}
+    commands = {"weft": WEFT_PONG, "bare": BARE_PONG["epoll"]}
     runs = interleave(list(commands), min(rounds, 3),
                       lambda name: count_system_calls(commands[name]))
     which = sorted(runs["weft"][0][1].items(), key=lambda item: -item[1])[:6]
@@ -296,7 +434,8 @@ def httperf_pairs(servers, rounds):
 
 def httperf_time(rounds):
     try:
-        with ours(Server, WEFT_PONG) as weft, ours(Server, BARE_PONG) as bare:
+        with ours(Server, WEFT_PONG, ENGINES["epoll"]) as weft, \
+                ours(Server, BARE_PONG["epoll"]) as bare:
             runs = httperf_pairs({"weft": weft, "bare": bare}, max(5, rounds // 2))
     except NotRun as error:
         yield Figure("httperf.time", "ms", goal=1.3, not_run=str(error))
@@ -313,8 +452,10 @@ def httperf_time(rounds):
 # --- the command --------------------------------------------------------------------------------
 
 GROUPS = {
-    "switch": switch, "spawn": spawn, "timer": timer, "sleepers": sleepers, "pong.bare": pong_bare,
-    "pong.peers": pong_peers, "pong.syscalls": pong_syscalls, "httperf": httperf_time,
+    "switch": switch, "spawn": spawn, "timer": timer, "sleepers": sleepers, "bursts": bursts,
+    "pong.bare": pong_bare, "pong.uring": pong_uring, "pong.peers": pong_peers,
+    "pong.syscalls": pong_syscalls, "httperf": httperf_time, "keep": keep, "parked": parked,
+    "readers": readers,
 }
 
 
@@ -354,7 +495,7 @@ def print_table(found):
 
 
 def versions():
-    probes = {name: peer["version"] for name, peer in peers().items()} | {
+    probes = {name: peer["version"] for name, peer in (peers("keep") | peers()).items()} | {
         "httperf": ["httperf", "--version"], "strace": ["strace", "--version"],
     }
     return {name: first_line(probe) for name, probe in probes.items()}
@@ -372,7 +513,8 @@ def main():
     parser.add_argument("suite", nargs="?", default="core", choices=["core"])
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 11")
     parser.add_argument("--json", metavar="FILE", help="write all values and the environment")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME",
+    parser.add_argument("--only", nargs="+", choices=GROUPS, type=lambda name: name.replace("_", "."),
+                        default=list(GROUPS), metavar="NAME",
                         help="of " + ", ".join(GROUPS))
     arguments = parser.parse_args()
     rounds = 5 if arguments.quick else 11

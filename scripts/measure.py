@@ -20,7 +20,8 @@ PEERS = ROOT / "bench/peers"
 PEERS_OUT = ROOT / "build/peers"
 SERVER_CPU, CLIENT_CPU = 0, 1
 HOST = "127.0.0.1"
-PONG = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nPong!\r\n"
+PONG = b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nPong!\r\n"  # then the end
+PONG_KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nPong!"
 ENVIRONMENT = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/go/bin")
 
 
@@ -82,11 +83,12 @@ def first_free_port():
 
 class Server:
     """A server on a core of its own, ready when the constructor returns. In the command, {host},
-    {port}, {address}, {dir} (an empty folder), {config}, {out} and {peers} are filled in."""
+    {port}, {address}, {dir} (an empty folder), {config}, {out} and {peers} are filled in. One that
+    `keeps` leaves the connection open after a reply."""
 
     def __init__(self, command, environment=None, config=None, files=None, http="11",
-                 own_reply=False):
-        self.http, self.own_reply = http, own_reply
+                 own_reply=False, keeps=False):
+        self.http, self.own_reply, self.keeps = http, own_reply, keeps
         self.port = first_free_port()
         self.address = f"{HOST}:{self.port}"
         self.dir = tempfile.mkdtemp(prefix="weft-bench-")
@@ -133,7 +135,7 @@ class Server:
             self.log.seek(0)
             lines = self.log.read().decode(errors="replace").strip().splitlines()
             raise NotRun(lines[-1] if lines else "it did not start")
-        right = reply == PONG
+        right = reply == (PONG_KEPT if self.keeps else PONG)
         if self.own_reply:
             right = re.match(rb"HTTP/1\.[01] 200 .*\r\n\r\nPong!$", reply, re.DOTALL)
         if not right:
@@ -149,6 +151,8 @@ class Server:
             reply = b""
             while data := conn.recv(4096):
                 reply += data
+                if self.keeps and reply.endswith(b"Pong!"):
+                    break
             return reply
 
     def processes(self):
@@ -167,6 +171,14 @@ class Server:
             for schedstat in Path(f"/proc/{pid}/task").glob("*/schedstat")
         )
 
+    def memory(self):
+        """Bytes of all its processes: pages, each divided among those that map it, and page tables."""
+        pages = tables = 0
+        for pid in self.processes():
+            pages += 1024 * int(read_first(f"/proc/{pid}/smaps_rollup", r"Pss:\s*(\d+)"))
+            tables += 1024 * int(read_first(f"/proc/{pid}/status", r"VmPTE:\s*(\d+)"))
+        return pages, tables
+
     def stop(self):
         """Ends it and its descendants, youngest first: not every parent ends its children."""
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -184,6 +196,29 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+
+
+@contextlib.contextmanager
+def idle_connections(server, count):
+    """Holds connections that have each made one request."""
+    command = [BENCH / "load", "--connections", 0, "--idle", count, "--hold", 1,
+               "--exact", int(not server.own_reply), server.address]
+    with subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, preexec_fn=pinned(CLIENT_CPU),
+    ) as client:
+        if "load.idle" not in client.stdout.readline():
+            raise NotRun(f"{server.address} did not answer {count} connections")
+        yield
+
+
+def slab_bytes():
+    """Bytes of kernel objects in use on the whole machine, or None if that is not ours to know."""
+    try:
+        lines = Path("/proc/slabinfo").read_text(encoding="ascii").splitlines()[2:]
+    except OSError:
+        return None
+    return sum(int(active) * int(size) for _, active, _, size, *_ in map(str.split, lines))
 
 
 # --- rounds and statistics ---------------------------------------------------------------------

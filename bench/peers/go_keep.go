@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+
+// Keep-alive ping-pong on Go's net package: one goroutine for each connection, waiting in Read on a
+// buffer of its own.
+package main
+
+import (
+	"bytes"
+	"log"
+	"net"
+	"os"
+)
+
+var (
+	reply   = []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nPong!")
+	headEnd = []byte("\r\n\r\n")
+)
+
+func serve(conn net.Conn) {
+	defer conn.Close()
+	var head [1024]byte
+	for n := 0; n < len(head); {
+		m, err := conn.Read(head[n:])
+		if err != nil {
+			return
+		}
+		n += m
+		for {
+			end := bytes.Index(head[:n], headEnd)
+			if end < 0 {
+				break
+			}
+			if _, err := conn.Write(reply); err != nil {
+				return
+			}
+			n = copy(head[:], head[end+len(headEnd):n])
+		}
+	}
+}
+
+func main() {
+	listener, err := net.Listen("tcp", net.JoinHostPort(os.Args[1], os.Args[2]))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		if conn, err := listener.Accept(); err == nil {
+			go serve(conn)
+		}
+	}
+}
