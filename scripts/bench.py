@@ -13,6 +13,7 @@ Exit status: 0 all goals met, 1 one missed, 3 none missed but some undecided or 
 """
 import argparse
 import contextlib
+import functools
 import json
 import os
 import re
@@ -322,46 +323,51 @@ def memory_per_connection(server):
 
 
 def memory_rounds(subjects, rounds):
-    """{subject: {what: values}}, of a fresh server each time: memory has a history."""
-    def measure(name):
-        with subjects[name]() as server:
-            return memory_per_connection(server)
+    """{subject: {what: values}}, of a fresh server each time: memory has a history. A subject that
+    does not run has its reason in place of values."""
+    found = {}
+    for name, subject in subjects.items():
+        try:
+            runs = []
+            for _ in range(min(rounds, 3)):
+                with subject() as server:
+                    runs.append(memory_per_connection(server))
+            found[name] = {what: [run[what] for run in runs] for what in runs[0]}
+        except NotRun as error:
+            found[name] = str(error)
+    return found
 
-    runs = interleave(list(subjects), min(rounds, 3), measure)
-    return {name: {what: [run[what] for run in runs[name]] for what in runs[name][0]}
-            for name in subjects}
+
+def memory_figure(name, weft, goal, other=None, versus=""):
+    for reason in weft, other:
+        if isinstance(reason, str):
+            return Figure(name, "B", goal=goal, not_run=reason)
+    tables, objects = (number(statistics.median(weft[what])) for what in ("tables", "objects"))
+    return Figure(name, "B", weft["pages"], other["pages"] if other else [], goal, versus,
+                  note=f"page tables {tables}, kernel objects of both ends {objects}")
 
 
-def also(values):
-    return ", ".join([f"page tables {number(statistics.median(values['tables']))}",
-                      f"kernel objects of both ends {number(statistics.median(values['objects']))}"])
+def on_engines(command):
+    return {engine: functools.partial(Server, command, environment, keeps=True)
+            for engine, environment in ENGINES.items()}
 
 
 def parked(rounds):
+    found = memory_rounds(on_engines(WEFT_PARK), rounds)
     for engine in ENGINES:
-        name = f"parked.{engine}"
-        try:
-            found = memory_rounds(
-                {"weft": lambda: Server(WEFT_PARK, ENGINES[engine], keeps=True)}, rounds)["weft"]
-            yield Figure(name, "B", found["pages"], goal=128, note=also(found))
-        except NotRun as error:
-            yield Figure(name, "B", goal=128, not_run=str(error))
+        yield memory_figure(f"parked.{engine}", found[engine], 128)
 
 
 def readers(rounds):
-    go = peers("keep")["go"]
-    for engine in ENGINES:
-        name = f"readers.{engine}"
-        subjects = {
-            "weft": lambda: Server(WEFT_KEEP, ENGINES[engine], keeps=True),
-            "go": lambda: peer_server(go),
-        }
-        try:
-            found = memory_rounds(subjects, rounds)
-            yield Figure(name, "B", found["weft"]["pages"], found["go"]["pages"], 0.65,
-                         versus=go["title"], note=also(found["weft"]))
-        except NotRun as error:
-            yield Figure(name, "B", goal=0.65, not_run=str(error))
+    """Straight-line tasks beside goroutines that read through the buffer Go programs use; and, for
+    information, through a small one of their own."""
+    table = peers("keep")
+    subjects = {name: functools.partial(peer_server, table[name]) for name in ("go", "go_lean")}
+    found = memory_rounds(on_engines(WEFT_KEEP) | subjects, rounds)
+    for name, goal in ("go", 0.65), ("go_lean", None):
+        for engine in ENGINES:
+            yield memory_figure(f"readers.{engine}" + name.removeprefix("go").replace("_", "."),
+                                found[engine], goal, found[name], table[name]["title"])
 
 
 # --- the ping-pong server in other ways ---------------------------------------------------------

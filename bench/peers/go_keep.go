@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 
-// Keep-alive ping-pong on Go's net package: one goroutine for each connection, waiting in Read on a
-// buffer of its own.
+// Keep-alive ping-pong on Go's net package: one goroutine for each connection, waiting in Read. Its
+// buffer is a bufio.Reader of the default 4 KiB, or with a third argument, "lean", a bare 1 KiB.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"log"
 	"net"
@@ -17,6 +18,20 @@ var (
 )
 
 func serve(conn net.Conn) {
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	for {
+		line, err := reader.ReadSlice('\n')
+		if err == nil && len(line) == len("\r\n") {
+			_, err = conn.Write(reply)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func serveLean(conn net.Conn) {
 	defer conn.Close()
 	var head [1024]byte
 	for n := 0; n < len(head); {
@@ -43,9 +58,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	handle := serve
+	if len(os.Args) > 3 && os.Args[3] == "lean" {
+		handle = serveLean
+	}
 	for {
 		if conn, err := listener.Accept(); err == nil {
-			go serve(conn)
+			go handle(conn)
 		}
 	}
 }
