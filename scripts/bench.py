@@ -519,8 +519,8 @@ def main():
     parser.add_argument("suite", nargs="?", default="core", choices=["core"])
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 11")
     parser.add_argument("--json", metavar="FILE", help="write all values and the environment")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, type=lambda name: name.replace("_", "."),
-                        default=list(GROUPS), metavar="NAME",
+    parser.add_argument("--only", nargs="+", choices=GROUPS,
+                        type=lambda name: name.replace("_", "."), default=list(GROUPS), metavar="NAME",
                         help="of " + ", ".join(GROUPS))
     arguments = parser.parse_args()
     rounds = 5 if arguments.quick else 11

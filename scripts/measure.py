@@ -172,7 +172,7 @@ class Server:
         )
 
     def memory(self):
-        """Bytes of all its processes: pages, each divided among those that map it, and page tables."""
+        """Bytes of all its processes: pages, each divided among those that map it; page tables."""
         pages = tables = 0
         for pid in self.processes():
             pages += 1024 * int(read_first(f"/proc/{pid}/smaps_rollup", r"Pss:\s*(\d+)"))
