@@ -117,11 +117,7 @@ enum { OPERATIONS = sizeof operations / sizeof *operations };
 
 /* When a sleep of the victim would end: not before what is to end it, even if the machine stops for a
  * while, as an emulator does. */
-#ifdef WEFT_EMULATOR
-enum { WHEN_MS = 100 };
-#else
-enum { WHEN_MS = 10 };
-#endif
+enum { WHEN_MS = WF_IS_EMULATED ? 100 : 10 };
 
 /* Lies where the frames of the wait were, and finds out whether anybody still writes there. */
 static WF_NOINLINE void watch_dead_frames(void)

@@ -40,6 +40,13 @@ enum { WF_IS_INSTRUMENTED = true };
 enum { WF_IS_INSTRUMENTED = false };
 #endif
 
+/* Set by the build where it is for another machine. */
+#ifdef WEFT_EMULATOR
+enum { WF_IS_EMULATED = true };
+#else
+enum { WF_IS_EMULATED = false };
+#endif
+
 /* How many stacks a test can have: fewer where a tool makes each one dear. ThreadSanitizer keeps a
  * thread's worth of state for it, and dies at some 8,000; Valgrind searches them all at each
  * switch. */

@@ -456,6 +456,8 @@ WF_TASK_TEST(many_that_expire_let_others_run)
 	struct weft_scope scope;
 	struct weft_lot *lot;
 
+	if (WF_IS_EMULATED)
+		wf_skip("an emulator runs fewer tasks in a turn than are started in one");
 	calls = 0;
 	weft_scope_open(&scope);
 	lot = open_lot(&scope, WEFT_MILLISECOND);

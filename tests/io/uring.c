@@ -7,7 +7,6 @@
 
 #ifdef WF_URING
 #include "io/uring.h"
-#include "runtime/guard.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -54,13 +53,13 @@ static void run_with_ring(weft_function *function, uint32_t submissions, uint32_
 	struct wf_tally tally = { 0 };
 	struct weft_allocator allocator = wf_tally_allocator(&tally);
 	struct wf_worker_options options = {
-		.stacks = { .page_bytes = wf_page_bytes(), .guard_budget = wf_guard_budget() },
+		.stacks = { .page_bytes = (size_t)sysconf(_SC_PAGESIZE),
+			    .guard = WEFT_GUARD_CANARY },
 		.allocator = &allocator,
 	};
 	struct wf_poller *poller;
 
 	need_uring();
-	wf_assert_result(wf_guard_probe(&options.stacks.guard), 0);
 	wf_assert_result(wf_worker_init(&worker, &options), 0);
 	wf_assert_result(wf_uring_new_sized(&worker.memory, submissions, completions, &poller), 0);
 	wf_random_seed(&worker.random, 1);
