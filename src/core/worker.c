@@ -163,6 +163,17 @@ static void give_back(struct weft_worker *worker, struct wf_stack *stack)
 		arm_trim(worker, WEFT_SECOND);
 }
 
+/* The tasks of a forked child belong to its parent (runtime/run.c). */
+static void assert_not_forked(const struct wf_task *task)
+{
+	if (wf_likely(wf_worker))
+		return;
+	wf_panic(
+		"task \"%s\" (spawned at %s) returned in a forked child; there it may only exec or "
+		"_exit",
+		task->name, task->site);
+}
+
 /*
  * What every stack does for ever: run the task it was given; go on with the next one if that has no
  * stack yet; otherwise lie down in the pool until it is given another. A stack is entered anew only
@@ -182,11 +193,7 @@ static void run_tasks(void *arg)
 		wf_assert_slow(task);
 		worker->credit = worker->credit_max;
 		result = task->function(task->arg);
-		if (wf_unlikely(!wf_worker))
-			wf_panic(
-				"task \"%s\" (spawned at %s) returned in a forked child; there it may "
-				"only exec or _exit",
-				task->name, task->site);
+		assert_not_forked(task);
 		wf_task_end(task, result);
 		next = pick(worker);
 		if (next && !next->stack) {
@@ -234,6 +241,7 @@ static int run_root(void *arg)
 	struct weft_worker *worker = arg;
 
 	worker->result = worker->function(worker->arg);
+	assert_not_forked(worker->current);
 	wf_task_assert_closed(worker->current); /* before the tree is walked: that frame is gone */
 	weft_scope_cancel(&worker->root);
 	return 0;
