@@ -291,8 +291,9 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 {
 	struct engine *engine = engine_of(poller);
 
-	if (file->watched) {
+	if (file->generation) /* it has been entered, though its polls may have ended since */
 		wf_ready_leave(&engine->ready, file);
+	if (file->watched) {
 		if (file->kind->is_listener)
 			end_accepts(engine, file);
 		else if (file->watched & WF_WATCH_INPUT)
