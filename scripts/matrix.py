@@ -64,7 +64,8 @@ def output_of(command):
 
 
 def make(build, folder):
-    output_of(["cmake", "--preset", build.preset, "-B", str(folder), "-DWEFT_SHARED=ON",
+    # Afresh, for libraries may have come or gone.
+    output_of(["cmake", "--fresh", "--preset", build.preset, "-B", str(folder), "-DWEFT_SHARED=ON",
                "-DWEFT_TESTS=OFF", "-DWEFT_WERROR=ON"])
     output_of(["cmake", "--build", str(folder), "--", "--quiet"])
 
