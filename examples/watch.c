@@ -36,13 +36,13 @@ static void close_both(struct weft_watch *watch)
 /* Follows each parking, and parks the watch again or closes it. */
 static int follow(struct weft_watch *watch, int why, void *arg)
 {
+	struct weft_lot *const *lot = arg;
 	const char *folder = weft_watch_user(watch);
 
-	(void)arg;
 	if (why == 0)
 		why = tell(folder, weft_watch_fd(watch));
 	if (why == 0)
-		why = weft_park(NULL, watch); /* in the same lot */
+		why = weft_park(*lot, watch);
 	if (why == 0)
 		return 0;
 	if (why == WEFT_EDEADLINE)
@@ -77,7 +77,7 @@ static int app(void *arg)
 	int r;
 
 	weft_scope_open(&scope);
-	r = weft_lot_open(&scope, follow, NULL, idle_ns, &lot);
+	r = weft_lot_open(&scope, follow, &lot, idle_ns, &lot);
 	for (char **folder = arg; *folder && r == 0; folder++) {
 		r = start(lot, *folder);
 		if (r < 0)

@@ -32,7 +32,7 @@ PUBLIC = {
     "task.h": "core",
     "event.h": "core",
     "run.h": "core",
-    "park.h": "io",
+    "park.h": "core",
     "signals.h": "io",
     "net.h": "net",
     "serve.h": "net",

@@ -56,13 +56,14 @@ int weft_watch_open(int fd, void *user, struct weft_watch **ret_watch) WEFT_MUST
  * Never suspends; NULL is allowed. */
 void weft_watch_close(struct weft_watch *watch);
 
-/* Parks a watch until there is input, in a lot or, with NULL, in the one it was parked in last. Never
- * suspends. From then on another task may write to the connection, not read. On failure it is not
- * parked: the code of a stop of the scope, WEFT_ESTOPPING; -EBUSY if it is parked already, or a task is
- * reading; WEFT_ECLOSED; -ENOMEM; -EINVAL without a lot; -EPERM from another worker. */
+/* Parks a watch until there is input. Never suspends. From then on another task may write to the
+ * connection, not read. On failure it is not parked: the code of a stop of the scope, WEFT_ESTOPPING;
+ * -EBUSY if it is parked already, a task is reading, or it is a server's (weft_serve), which parks it;
+ * WEFT_ECLOSED; -EEXIST if the descriptor has another watch; -ENOMEM; -EPERM from another worker. */
 int weft_park(struct weft_lot *lot, struct weft_watch *watch) WEFT_MUST_USE;
 
-/* The pointer and the descriptor given to weft_watch_open, or those of the connection. Never suspend. */
+/* The pointer and the descriptor given to weft_watch_open, or those of the connection; -1 once it is
+ * closed. Never suspend. */
 void *weft_watch_user(const struct weft_watch *watch);
 int weft_watch_fd(const struct weft_watch *watch);
 

@@ -16,6 +16,9 @@ enum {
 /* Until there may be memory for a task, or room among the tasks. */
 static const weft_time RETRY_NS = 10 * WEFT_MILLISECOND;
 
+/* Longer is for ever: 32 bits of ticks are more than two years, and must tell before from after. */
+static const weft_time IDLE_NS_MAX = 365 * 24 * 3600 * WEFT_SECOND;
+
 /* ---- Lots ------------------------------------------------------------------------------------ */
 
 /* When something has been parked for too long; never early, for its tick counts as not over. */
@@ -29,7 +32,7 @@ static weft_time expiry_of(const struct wf_parked *parked, weft_time now)
 
 static bool is_timed(const struct weft_lot *lot)
 {
-	return lot->idle_ns <= WEFT_FOREVER / 2;
+	return lot->idle_ns <= IDLE_NS_MAX;
 }
 
 /* Arms the timer of a lot for the one that has been there longest. */
@@ -170,9 +173,10 @@ static bool start(struct wf_parked *parked)
 	return true;
 }
 
-static void retry(struct weft_timer_ *timer)
+/* Nothing to do: the turn that fires it looks at the list again. */
+static void look_again(struct weft_timer_ *timer)
 {
-	(void)timer; /* the next turn looks at the list again */
+	(void)timer;
 }
 
 void wf_parked_start(struct weft_worker *worker)
@@ -182,7 +186,7 @@ void wf_parked_start(struct weft_worker *worker)
 	for (int i = 0; i < STARTS_MAX && !wf_list_is_empty(&worker->due); i++)
 		if (!start(wf_container(worker->due.next, struct wf_parked, node))) {
 			worker->due_timer.when = worker->now + RETRY_NS;
-			worker->due_timer.fire = retry;
+			worker->due_timer.fire = look_again;
 			wf_timers_arm(&worker->timers, &worker->due_timer);
 			return;
 		}

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <weft/park.h>
 #include <weft/scope.h>
 #include <weft/time.h>
 
@@ -37,8 +38,6 @@ struct wf_parked {
 /* What a lot has its task do; returns the task's result. */
 typedef int wf_parked_run(struct wf_parked *parked, int why, struct weft_lot *lot);
 
-typedef void wf_lot_function(void); /* of another type, which `run` knows */
-
 struct weft_lot {
 	struct weft_scope *scope;
 	struct weft_lot *next; /* of the same scope */
@@ -46,7 +45,7 @@ struct weft_lot {
 	weft_time idle_ns;
 	struct weft_timer_ timer;
 	wf_parked_run *run;
-	wf_lot_function *function;
+	weft_parked_function *function;
 	void *arg;
 	const char *site, *name;
 };

@@ -51,6 +51,10 @@ struct wf_poller_ops {
 	 * there now, 0, or why it cannot be watched. */
 	int (*park)(struct wf_poller *poller, struct wf_file *file);
 
+	/* Whether a file has input, or its end, now. NULL if what is reported of a parked file is
+	 * never out of date. */
+	bool (*has_input)(struct wf_poller *poller, const struct wf_file *file);
+
 	/* Forgets a file whose pending operations have been cancelled, and closes the descriptor
 	 * unless file->kind->keeps_fd: at once, or when the last of them has settled. */
 	void (*close)(struct wf_poller *poller, struct wf_file *file);

@@ -25,7 +25,7 @@ void wf_pool_init(struct wf_pool *pool, struct wf_memory *memory, uint32_t buffe
 
 void wf_pool_done(struct wf_pool *pool)
 {
-	wf_assert(pool->count == pool->free_count && pool->kept_bytes == 0);
+	wf_assert_slow(pool->count == pool->free_count && pool->kept_bytes == 0);
 	while (pool->free_count > 0)
 		wf_memory_free(pool->memory, pool->free[--pool->free_count], pool->buffer_bytes);
 }

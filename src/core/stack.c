@@ -225,7 +225,7 @@ static bool is_guarded(struct wf_stacks *stacks, struct wf_slab *slab, uint32_t 
 
 	if (!(*word & bit) && install_guard(stacks, slot_of(stacks, slab, slot))) {
 		*word |= bit;
-		slab->guard_count++;
+		slab->guard_count += stacks->guard == WEFT_GUARD_MPROTECT;
 	}
 	return (*word & bit) != 0;
 }

@@ -67,7 +67,7 @@ enum { WF_GUARD_BYTES_MIN = 4096 };
 struct wf_slab {
 	struct wf_list node; /* among the slabs with cold stacks, or among those without */
 	char *base;
-	uint32_t cold_count, guard_count;
+	uint32_t cold_count, guard_count;     /* guards by mprotect */
 	uint64_t cold[WF_SLAB_SLOTS / 64];    /* slots whose stack is cold */
 	uint64_t guarded[WF_SLAB_SLOTS / 64]; /* slots whose guard is in place */
 };

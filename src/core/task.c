@@ -210,6 +210,7 @@ void wf_task_end(struct wf_task *task, int result)
 		wf_memory_free(&worker->memory, task->arg, task->copy_bytes);
 	wf_scope_child_ended(task->home, task, result);
 	worker->tasks--;
+	wf_timer_disarm(&worker->due_timer); /* there is room for another one */
 	give_block(worker, task);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 _Thread_local struct weft_worker *wf_worker;
+bool wf_forked;
 
 /* ---- Choosing who runs next ------------------------------------------------------------------ */
 

@@ -115,6 +115,9 @@ struct weft_worker {
 /* The worker of this thread. The only state that does not hang off it. */
 extern _Thread_local struct weft_worker *wf_worker;
 
+/* Whether this is a child that was forked while a worker ran: it has the memory, and may touch nothing. */
+extern bool wf_forked;
+
 /* The task that runs, or NULL: outside weft_run, in the loop, in a plain thread. */
 static inline struct wf_task *wf_task_self(void)
 {

@@ -43,10 +43,10 @@ static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
 	struct engine *engine = wf_container(ready, struct engine, ready);
 	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET };
 	int command = file->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-	int r;
+	int r = file->watched ? 0 : wf_ready_enter(ready, file);
 
-	if (!file->watched && wf_ready_enter(ready, file) < 0)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	if ((file->watched | what) & WF_WATCH_OUTPUT)
 		event.events |= EPOLLOUT;
 	event.data.u64 = wf_ready_tag(file);
@@ -55,13 +55,8 @@ static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
 	 * back with the same socket behind it. */
 	if (wf_unlikely(r < 0 && errno == EEXIST))
 		r = epoll_ctl(engine->epoll_fd, EPOLL_CTL_MOD, file->fd, &event);
-	if (r < 0) {
-		int error = errno;
-
-		if (!file->watched)
-			wf_ready_leave(ready, file);
-		return error == ENOSPC ? -ENOMEM : -error; /* fs.epoll.max_user_watches */
-	}
+	if (r < 0)
+		return errno == ENOSPC ? -ENOMEM : -errno; /* fs.epoll.max_user_watches */
 	file->watched |= what;
 	return 0;
 }
@@ -72,11 +67,9 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 {
 	struct engine *engine = engine_of(poller);
 
-	if (file->watched) {
-		wf_ready_leave(&engine->ready, file);
-		if (file->kind->keeps_fd) /* fails if the descriptor is closed, then it is done */
-			(void)epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, file->fd, NULL);
-	}
+	wf_ready_leave(&engine->ready, file);
+	if (file->watched && file->kind->keeps_fd) /* fails if that is closed, and so done */
+		(void)epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, file->fd, NULL);
 	wf_ready_close(file);
 }
 

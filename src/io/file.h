@@ -64,6 +64,7 @@ struct wf_file {
 	bool drained : 1;
 	bool ended : 1; /* a receive has come to the end of the input */
 	bool parked : 1;
+	bool is_served : 1; /* a server parks and releases it, nobody else */
 };
 
 _Static_assert(sizeof(struct wf_file) == 56, "a parked connection has 128 bytes in all");

@@ -86,6 +86,8 @@ void wf_file_close(struct wf_file *file)
 {
 	struct wf_poller *poller = file->worker->poller;
 
+	if (wf_forked)
+		return;
 	wf_assert(file->worker == wf_worker);
 	if (file->fd < 0)
 		return;

@@ -52,6 +52,10 @@ struct wf_op {
 			size_t offset; /* and how far into it */
 		} send;
 		struct {
+			uint32_t room;	  /* connections the caller can take */
+			uint32_t backlog; /* and the listener may hold */
+		} accept;
+		struct {
 			const struct sockaddr *address;
 			socklen_t length;
 		} connect;

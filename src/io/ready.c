@@ -57,6 +57,7 @@ static int grow_table(struct wf_ready *ready, uint32_t index)
 int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
 {
 	uint32_t index = (uint32_t)file->fd / WF_READY_CHUNK;
+	struct wf_file **place;
 
 	if (index >= ready->chunk_count && grow_table(ready, index) < 0)
 		return -ENOMEM;
@@ -66,8 +67,13 @@ int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
 			return -ENOMEM;
 		memset(ready->chunks[index], 0, sizeof *ready->chunks[index]);
 	}
-	file->generation = ++ready->generation;
-	ready->chunks[index]->files[file->fd % WF_READY_CHUNK] = file;
+	place = &ready->chunks[index]->files[file->fd % WF_READY_CHUNK];
+	if (*place && *place != file)
+		return -EEXIST;
+	if (++ready->generation == 0)
+		ready->generation = 1; /* 0 is a file that has not been entered */
+	file->generation = ready->generation;
+	*place = file;
 	return 0;
 }
 
@@ -75,7 +81,8 @@ void wf_ready_leave(struct wf_ready *ready, struct wf_file *file)
 {
 	uint32_t fd = (uint32_t)file->fd;
 
-	ready->chunks[fd / WF_READY_CHUNK]->files[fd % WF_READY_CHUNK] = NULL;
+	if (file->generation)
+		ready->chunks[fd / WF_READY_CHUNK]->files[fd % WF_READY_CHUNK] = NULL;
 }
 
 struct wf_file *wf_ready_find(const struct wf_ready *ready, uint64_t tag)
@@ -178,7 +185,7 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 		file->readable = true;
 		if (file->reader)
 			retry(file->reader);
-		else if (file->parked)
+		else if (file->parked && events != EPOLLPRI) /* nothing to receive */
 			file->kind->readable(file);
 	}
 	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
@@ -199,12 +206,12 @@ void wf_ready_close(const struct wf_file *file)
 
 /* ---- Parking --------------------------------------------------------------------------------- */
 
-/* The hint may be out of date, or never have been checked; a parked file must not be woken in vain. */
-static bool has_input(int fd)
+bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLPRI | POLLRDHUP };
+	struct pollfd poll_fd = { .fd = file->fd, .events = POLLIN | POLLRDHUP };
 
-	return poll(&poll_fd, 1, 0) != 0;
+	(void)poller;
+	return poll(&poll_fd, 1, 0) > 0;
 }
 
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file)
@@ -214,5 +221,5 @@ int wf_ready_park(struct wf_poller *poller, struct wf_file *file)
 	/* The first registration reports what is there already. */
 	if (!(file->watched & WF_WATCH_INPUT))
 		return ready->watch(ready, file, WF_WATCH_INPUT);
-	return file->readable && has_input(file->fd);
+	return file->readable && wf_ready_has_input(poller, file);
 }

@@ -42,10 +42,11 @@ struct wf_ready {
 void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory);
 void wf_ready_done(struct wf_ready *ready);
 
-/* Enters a file that is to be watched for the first time, under a new generation. -ENOMEM. */
+/* Enters a file that is to be watched, under a new generation; it stays entered until it is closed.
+ * -ENOMEM; -EEXIST if the descriptor is another file's. */
 int wf_ready_enter(struct wf_ready *ready, struct wf_file *file);
 
-/* Forgets a file; reports that bear its tag go nowhere from then on. */
+/* Forgets a file, if it has been entered; reports that bear its tag go nowhere from then on. */
 void wf_ready_leave(struct wf_ready *ready, struct wf_file *file);
 
 static inline uint64_t wf_ready_tag(const struct wf_file *file)
@@ -73,3 +74,4 @@ void wf_ready_close(const struct wf_file *file);
 bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op);
 void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op);
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file);
+bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file);

@@ -12,9 +12,8 @@
  * The ring belongs to one thread, and the kernel does its part of the work when that thread enters
  * (SINGLE_ISSUER, DEFER_TASKRUN): nothing interrupts a task.
  *
- * Connections are accepted ahead, by one multishot accept, which costs a tenth less than a poll of the
- * listener and calls of accept4. It takes all there is, whatever the tasks can bear; so it is ended when
- * some wait, and accept4 takes over until the backlog is empty.
+ * Connections are accepted ahead, by one multishot accept, which costs up to a tenth less than a poll of
+ * the listener and calls of accept4.
  *
  * The kernel reports the keys of a wake-up rather than the state of a socket, and says "urgent data" of
  * any data: so that is not asked for. A receive that ends at an urgent mark is taken for one that found
@@ -43,7 +42,7 @@
 enum {
 	SUBMISSIONS = 256,
 	COMPLETIONS = 4096,
-	AHEAD_MAX = 64, /* accepted ahead before accepting ahead is ended */
+	AHEAD_MAX = 64, /* connections that wait to be taken: more, and the tasks are behind */
 	INPUT = EPOLLIN | EPOLLRDHUP,
 	SETUP = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
@@ -57,17 +56,24 @@ static const uint64_t ACCEPT_TAG = 1u << 31;
 static const uint64_t WAKE_TAG = UINT64_MAX;
 static const uint64_t NO_TAG = UINT64_MAX - 1; /* nobody cares how it went */
 
-/* The connections of a listener that the kernel has accepted ahead of the tasks: a ring. */
+/*
+ * The connections of a listener that the kernel has accepted ahead of the tasks: a ring. A multishot
+ * accept takes all there is at once, whatever the tasks can bear. So it is armed only while the caller
+ * can take a whole backlog more than wait here already, and ended when that ceases to be; then accept4
+ * takes over until the backlog is empty. So the limit on connections holds.
+ */
 struct wf_accepts {
-	int *fds;
+	uint32_t ahead_max; /* may wait here before accepting ahead is ended; 0: none */
 	uint32_t first, count, capacity;
-	bool is_armed;	/* the kernel accepts ahead */
-	bool is_ending; /* and has been asked not to */
+	bool is_armed;	/* the kernel accepts */
+	bool is_ending; /* and will cease to */
+	int fds[];
 };
 
 struct engine {
 	struct wf_ready ready;
 	int wake_fd;
+	bool wake_ended; /* its poll is to be made anew */
 	struct io_uring ring;
 };
 
@@ -116,11 +122,9 @@ static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
 {
 	struct engine *engine = wf_container(ready, struct engine, ready);
 	uint8_t missing = (uint8_t)(what & ~file->watched);
-	int r = 0;
+	int r = file->watched ? 0 : wf_ready_enter(ready, file);
 
-	if (!file->watched && wf_ready_enter(ready, file) < 0)
-		return -ENOMEM;
-	if (missing & WF_WATCH_INPUT)
+	if (r == 0 && missing & WF_WATCH_INPUT)
 		r = poll_input(engine, file->fd, wf_ready_tag(file));
 	if (r == 0)
 		file->watched |= missing & WF_WATCH_INPUT;
@@ -128,8 +132,6 @@ static int watch(struct wf_ready *ready, struct wf_file *file, uint8_t what)
 		r = poll_output(engine, file->fd, wf_ready_tag(file));
 	if (r == 0)
 		file->watched |= missing;
-	else if (!file->watched)
-		wf_ready_leave(ready, file);
 	return r;
 }
 
@@ -153,18 +155,21 @@ static void withdraw(struct engine *engine, uint64_t tag)
 
 /* ---- Accepting ------------------------------------------------------------------------------- */
 
-static struct wf_accepts *accepts_of(struct engine *engine, struct wf_file *file)
+static struct wf_accepts *accepts_of(struct engine *engine, const struct wf_op *op)
 {
+	struct wf_file *file = op->file;
+	uint32_t capacity = op->u.accept.backlog + AHEAD_MAX;
+	size_t bytes = sizeof *file->accepts + capacity * sizeof file->accepts->fds[0];
 	struct wf_accepts *accepts = file->accepts;
 
 	if (accepts)
 		return accepts;
-	accepts = wf_memory_new(engine->ready.memory, sizeof *accepts);
+	accepts = wf_memory_new(engine->ready.memory, bytes);
 	if (!accepts)
 		return NULL;
-	*accepts = (struct wf_accepts){ 0 };
+	*accepts = (struct wf_accepts){ .capacity = capacity };
 	if (wf_ready_enter(&engine->ready, file) < 0) {
-		wf_memory_free(engine->ready.memory, accepts, sizeof *accepts);
+		wf_memory_free(engine->ready.memory, accepts, bytes);
 		return NULL;
 	}
 	file->watched = WF_WATCH_INPUT;
@@ -172,23 +177,22 @@ static struct wf_accepts *accepts_of(struct engine *engine, struct wf_file *file
 	return accepts;
 }
 
-static bool push(struct engine *engine, struct wf_accepts *accepts, int fd)
+/* Resets a connection that nobody will serve, as the kernel does with the backlog of a listener that is
+ * closed. */
+static void reset(int fd)
 {
-	if (accepts->count == accepts->capacity) {
-		uint32_t capacity = accepts->capacity ? 2 * accepts->capacity : 2 * AHEAD_MAX;
-		int *fds = wf_memory_new(engine->ready.memory, capacity * sizeof *fds);
+	const struct linger now = { .l_onoff = 1 };
 
-		if (!fds)
-			return false;
-		for (uint32_t i = 0; i < accepts->count; i++)
-			fds[i] = accepts->fds[(accepts->first + i) % accepts->capacity];
-		wf_memory_free(engine->ready.memory, accepts->fds, accepts->capacity * sizeof *fds);
-		accepts->fds = fds;
-		accepts->first = 0;
-		accepts->capacity = capacity;
-	}
-	accepts->fds[(accepts->first + accepts->count++) % accepts->capacity] = fd;
-	return true;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now); /* else it just ends */
+	(void)close(fd);
+}
+
+static void push(struct wf_accepts *accepts, int fd)
+{
+	if (accepts->count == accepts->capacity) /* more came at once than a backlog holds */
+		reset(fd);
+	else
+		accepts->fds[(accepts->first + accepts->count++) % accepts->capacity] = fd;
 }
 
 static int pop(struct wf_accepts *accepts)
@@ -200,19 +204,25 @@ static int pop(struct wf_accepts *accepts)
 	return fd;
 }
 
-static int accept_ahead(struct engine *engine, struct wf_file *file)
+/* Has the kernel accept: all that come, if the caller can take a whole backlog besides; else one. */
+static int arm_accept(struct engine *engine, struct wf_op *op)
 {
-	struct io_uring_sqe *sqe = submission(engine, wf_ready_tag(file) | ACCEPT_TAG);
+	struct wf_accepts *accepts = op->file->accepts;
+	struct io_uring_sqe *sqe = submission(engine, wf_ready_tag(op->file) | ACCEPT_TAG);
+	int flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 	if (!sqe)
 		return -ENOMEM;
-	io_uring_prep_multishot_accept(sqe, file->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	file->accepts->is_armed = true;
-	file->accepts->is_ending = false;
+	if (accepts->ahead_max > 0)
+		io_uring_prep_multishot_accept(sqe, op->file->fd, NULL, NULL, flags);
+	else
+		io_uring_prep_accept(sqe, op->file->fd, NULL, NULL, flags);
+	accepts->is_armed = true;
+	accepts->is_ending = accepts->ahead_max == 0; /* by itself */
 	return 0;
 }
 
-/* Accepts one, or has it accepted ahead if none is there; -EAGAIN then. */
+/* Accepts one that is there, or arms; -EAGAIN then. */
 static int64_t accept_one(struct engine *engine, struct wf_op *op)
 {
 	int64_t result = wf_attempt(op);
@@ -220,79 +230,101 @@ static int64_t accept_one(struct engine *engine, struct wf_op *op)
 
 	if (result != -EAGAIN)
 		return result;
-	r = accept_ahead(engine, op->file);
+	r = arm_accept(engine, op);
 	return r < 0 ? r : -EAGAIN;
+}
+
+/* Ends accepting ahead when so many wait that the backlog might not fit in besides. */
+static void limit_accepts(struct engine *engine, struct wf_file *file)
+{
+	struct wf_accepts *accepts = file->accepts;
+
+	if (accepts->count < accepts->ahead_max || !accepts->is_armed || accepts->is_ending)
+		return;
+	withdraw(engine, wf_ready_tag(file) | ACCEPT_TAG);
+	accepts->is_ending = true;
 }
 
 static bool submit(struct wf_poller *poller, struct wf_op *op)
 {
 	struct engine *engine = engine_of(poller);
 	struct wf_accepts *accepts;
+	uint32_t room;
 
 	if (op->kind != WF_OP_ACCEPT)
 		return wf_ready_submit(poller, op);
-	accepts = accepts_of(engine, op->file);
-	op->waiter.result = -EAGAIN;
+	accepts = accepts_of(engine, op);
+	op->waiter.result = -ENOMEM;
 	if (!accepts)
-		op->waiter.result = -ENOMEM;
-	else if (accepts->count > 0)
+		return true;
+	op->waiter.result = -EAGAIN;
+	room = op->u.accept.room;
+	accepts->ahead_max = room > op->u.accept.backlog ? room - op->u.accept.backlog : 0;
+	if (accepts->ahead_max > AHEAD_MAX)
+		accepts->ahead_max = AHEAD_MAX;
+	if (accepts->count > 0)
 		op->waiter.result = pop(accepts);
 	else if (!accepts->is_armed)
 		op->waiter.result = accept_one(engine, op);
+	limit_accepts(engine, op->file);
 	if (op->waiter.result != -EAGAIN)
 		return true;
 	op->file->reader = op;
 	return false;
 }
 
-/* Takes what the kernel has to say of a listener: another connection, or why it accepts no more. When
- * more than a few wait the tasks are behind, and the rest stays in the backlog, where it is counted
- * and costs no descriptor. False: for lack of memory it must be told again. */
-static bool take_accept(struct engine *engine, struct wf_file *file, const struct io_uring_cqe *cqe)
+/* Takes what the kernel has to say of a listener: another connection, or why it accepts no more. */
+static void take_accept(struct engine *engine, struct wf_file *file, const struct io_uring_cqe *cqe)
 {
 	struct wf_accepts *accepts = file->accepts;
 	struct wf_op *op = file->reader;
 	int64_t result = -EAGAIN;
 
-	if (cqe->res >= 0 && op)
-		result = cqe->res;
-	else if (cqe->res >= 0 && !push(engine, accepts, cqe->res))
-		return false;
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		accepts->is_armed = false;
-	if (op && !accepts->is_armed && result == -EAGAIN)
+	if (cqe->res >= 0 && op)
+		result = cqe->res;
+	else if (cqe->res >= 0)
+		push(accepts, cqe->res);
+	else if (op && !accepts->is_armed)
 		result = accept_one(engine, op);
 	if (result != -EAGAIN)
 		wf_ready_settle(op, result);
-	if (accepts->count >= AHEAD_MAX && accepts->is_armed && !accepts->is_ending) {
-		withdraw(engine, wf_ready_tag(file) | ACCEPT_TAG);
-		accepts->is_ending = true;
-	}
-	return true;
+	limit_accepts(engine, file);
 }
 
-/* Ends accepting ahead for good. The peers of what has been accepted and not been taken see what those
- * in the backlog see: a reset. */
+/* Ends accepting for good. */
 static void end_accepts(struct engine *engine, struct wf_file *file)
 {
 	struct wf_accepts *accepts = file->accepts;
 
 	while (accepts->count > 0)
-		(void)close(pop(accepts));
-	wf_memory_free(engine->ready.memory, accepts->fds, accepts->capacity * sizeof(int));
-	wf_memory_free(engine->ready.memory, accepts, sizeof *accepts);
+		reset(pop(accepts));
+	wf_memory_free(engine->ready.memory, accepts,
+		       sizeof *accepts + accepts->capacity * sizeof accepts->fds[0]);
 	file->accepts = NULL;
 	withdraw(engine, wf_ready_tag(file) | ACCEPT_TAG);
 }
 
 /* ---- Closing --------------------------------------------------------------------------------- */
 
+/* The kernel does the work that has gathered in portions, and the end of a poll is the last of it. */
+static void run_gathered_work(struct io_uring *ring)
+{
+	enum { PORTIONS_MAX = 4096 }; /* others go on gathering more */
+
+	for (int i = 0; i < PORTIONS_MAX; i++) {
+		(void)io_uring_submit_and_get_events(ring);
+		if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
+			return;
+	}
+}
+
 static void close_file(struct wf_poller *poller, struct wf_file *file)
 {
 	struct engine *engine = engine_of(poller);
 
-	if (file->generation) /* it has been entered, though its polls may have ended since */
-		wf_ready_leave(&engine->ready, file);
+	wf_ready_leave(&engine->ready, file);
 	if (file->watched) {
 		if (file->kind->is_listener)
 			end_accepts(engine, file);
@@ -300,7 +332,7 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 			withdraw(engine, wf_ready_tag(file));
 		if (file->watched & WF_WATCH_OUTPUT)
 			withdraw(engine, wf_ready_tag(file) | OUTPUT_TAG);
-		(void)io_uring_submit_and_get_events(&engine->ring);
+		run_gathered_work(&engine->ring);
 	}
 	wf_ready_close(file);
 }
@@ -313,11 +345,10 @@ static void take_wake(struct engine *engine, const struct io_uring_cqe *cqe)
 
 	(void)!read(engine->wake_fd, &wakes, sizeof wakes); /* EAGAIN: read already */
 	if (!(cqe->flags & IORING_CQE_F_MORE))
-		(void)poll_input(engine, engine->wake_fd, WAKE_TAG);
+		engine->wake_ended = true;
 }
 
-/* False: this completion is to be looked at again. */
-static bool take(struct engine *engine, const struct io_uring_cqe *cqe)
+static void take(struct engine *engine, const struct io_uring_cqe *cqe)
 {
 	uint64_t tag = cqe->user_data;
 	struct wf_file *file;
@@ -326,16 +357,17 @@ static bool take(struct engine *engine, const struct io_uring_cqe *cqe)
 	if (tag == WAKE_TAG)
 		take_wake(engine, cqe);
 	if (tag == WAKE_TAG || tag == NO_TAG)
-		return true;
+		return;
 	file = wf_ready_find(&engine->ready, tag & ~(OUTPUT_TAG | ACCEPT_TAG));
 	if (tag & ACCEPT_TAG) {
 		if (file)
-			return take_accept(engine, file, cqe);
-		if (cqe->res >= 0)
-			(void)close(cqe->res); /* its listener is closed */
+			take_accept(engine, file, cqe);
+		else if (cqe->res >= 0)
+			reset(cqe->res); /* its listener is closed */
+		return;
 	}
 	if (!file)
-		return true;
+		return;
 	what = tag & OUTPUT_TAG ? WF_WATCH_OUTPUT : WF_WATCH_INPUT;
 	if (cqe->flags & IORING_CQE_F_MORE)
 		wf_ready_report(&engine->ready, file, (uint32_t)cqe->res, 0);
@@ -343,7 +375,6 @@ static bool take(struct engine *engine, const struct io_uring_cqe *cqe)
 		wf_ready_report(&engine->ready, file, (uint32_t)cqe->res, what);
 	else
 		wf_ready_fail(file, what, cqe->res);
-	return true;
 }
 
 static void reap(struct engine *engine)
@@ -353,8 +384,7 @@ static void reap(struct engine *engine)
 
 	io_uring_for_each_cqe(&engine->ring, head, cqe)
 	{
-		if (!take(engine, cqe))
-			break;
+		take(engine, cqe);
 		count++;
 	}
 	io_uring_cq_advance(&engine->ring, count);
@@ -382,6 +412,8 @@ static void wait_for_completions(struct wf_poller *poller, weft_time deadline)
 {
 	struct engine *engine = engine_of(poller);
 
+	if (wf_unlikely(engine->wake_ended) && poll_input(engine, engine->wake_fd, WAKE_TAG) == 0)
+		engine->wake_ended = false;
 	enter(engine, deadline);
 	reap(engine);
 }
@@ -415,6 +447,7 @@ static const struct wf_poller_ops uring_ops = {
 	.submit = submit,
 	.cancel = wf_ready_cancel,
 	.park = wf_ready_park,
+	.has_input = wf_ready_has_input,
 	.close = close_file,
 	.wait = wait_for_completions,
 	.wake = wake,

@@ -81,20 +81,33 @@ int weft_watch_fd(const struct weft_watch *watch)
 
 /* ---- Lots ------------------------------------------------------------------------------------ */
 
-static weft_parked_function *function_of(const struct weft_lot *lot)
+/* Whether the engine may have told of input that somebody has received since. */
+static bool is_in_vain(const struct wf_file *file)
 {
-	return (weft_parked_function *)lot->function;
+	struct wf_poller *poller = file->worker->poller;
+
+	return poller->ops->has_input && !poller->ops->has_input(poller, file);
 }
 
 /* The watch is held while it is parked, and until the function has returned. */
 static int run(struct wf_parked *parked, int why, struct weft_lot *lot)
 {
 	struct weft_watch *watch = wf_container(parked, struct weft_watch, parked);
+	struct wf_file *file = &watch->file;
 	int r;
 
-	watch->file.parked = false;
-	r = function_of(lot)(watch, watch->file.fd < 0 ? WEFT_ECLOSED : why, lot->arg);
-	wf_file_drop(&watch->file);
+	if (file->fd < 0)
+		why = WEFT_ECLOSED;
+	if (why == 0 && is_in_vain(file)) {
+		why = wf_lot_admit(lot);
+		if (why == 0) {
+			wf_park(lot, parked);
+			return 0;
+		}
+	}
+	file->parked = false;
+	r = lot->function(watch, why, lot->arg);
+	wf_file_drop(file);
 	return r;
 }
 
@@ -108,7 +121,7 @@ int weft_lot_open_at(struct weft_scope *scope, weft_parked_function *function, v
 	if (r < 0)
 		return r;
 	lot->run = run;
-	lot->function = (wf_lot_function *)function;
+	lot->function = function;
 	lot->arg = arg;
 	lot->site = site;
 	lot->name = name;
@@ -116,24 +129,17 @@ int weft_lot_open_at(struct weft_scope *scope, weft_parked_function *function, v
 	return 0;
 }
 
-int weft_park(struct weft_lot *lot, struct weft_watch *watch)
+int wf_watch_park(struct weft_lot *lot, struct weft_watch *watch)
 {
 	struct wf_file *file = &watch->file;
 	struct wf_poller *poller = file->worker->poller;
-	int r;
+	int r = file->worker == wf_worker ? wf_lot_admit(lot) : -EPERM;
 
-	if (!lot)
-		lot = watch->parked.lot;
-	if (!lot)
-		return -EINVAL;
-	r = file->worker == wf_worker ? wf_lot_admit(lot) : -EPERM;
-	if (r < 0)
-		return r;
-	if (file->fd < 0)
-		return WEFT_ECLOSED;
-	if (file->parked || file->reader)
-		return -EBUSY;
-	if (file->kind->before_park)
+	if (r == 0 && file->fd < 0)
+		r = WEFT_ECLOSED;
+	if (r == 0 && (file->parked || file->reader))
+		r = -EBUSY;
+	if (r == 0 && file->kind->before_park)
 		r = file->kind->before_park(file);
 	if (r == 0)
 		r = poller->ops->park(poller, file);
@@ -145,4 +151,9 @@ int weft_park(struct weft_lot *lot, struct weft_watch *watch)
 	if (r > 0)
 		wf_watch_readable(file);
 	return 0;
+}
+
+int weft_park(struct weft_lot *lot, struct weft_watch *watch)
+{
+	return watch->file.is_served ? -EBUSY : wf_watch_park(lot, watch);
 }

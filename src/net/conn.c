@@ -225,6 +225,8 @@ static void close_descriptor(struct weft_conn *conn)
 
 int weft_shutdown(struct weft_conn *conn)
 {
+	if (conn->watch.file.worker != wf_worker)
+		return -EPERM;
 	if (conn->watch.file.fd < 0)
 		return WEFT_ECLOSED;
 	if (shutdown(conn->watch.file.fd, SHUT_WR) < 0)
@@ -289,11 +291,15 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes)
 /* While a server's handler runs, the object is the server's. */
 void weft_close(struct weft_conn *conn)
 {
-	if (!conn)
+	struct wf_file *file;
+
+	if (!conn || conn->watch.file.bits & WF_CONN_CLOSED)
 		return;
+	file = &conn->watch.file;
 	close_descriptor(conn);
-	if (!(conn->watch.file.bits & WF_CONN_SERVED))
-		wf_file_drop(&conn->watch.file);
+	file->bits |= WF_CONN_CLOSED;
+	if (!file->is_served)
+		wf_file_drop(file);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 enum {
 	WF_CONN_WRITING = 1, /* a task is sending, and may be between two operations */
 	WF_CONN_FILLING = 2, /* a task is in weft_fill */
-	WF_CONN_SERVED = 4,  /* it is a server's (net/serve.c), which releases it */
+	WF_CONN_CLOSED = 4,  /* its owner has let go of it */
 };
 
 struct weft_conn {

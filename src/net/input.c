@@ -73,6 +73,18 @@ static int make_room(struct weft_conn *conn)
 	return 0;
 }
 
+/* A failure that did not come from a checkpoint is one all the same. */
+static int refuse(const struct weft_conn *conn, int code)
+{
+	struct wf_task *task = wf_task_self();
+	int r;
+
+	if (code != -EMSGSIZE && code != -ENOMEM)
+		return code;
+	r = wf_checkpoint(task);
+	return r < 0 ? r : conn->watch.file.fd < 0 ? WEFT_ECLOSED : code;
+}
+
 /* Receives behind what is there; -EAGAIN if nothing has come. */
 static int64_t take(struct weft_conn *conn)
 {
@@ -81,7 +93,7 @@ static int64_t take(struct weft_conn *conn)
 	int64_t n = make_room(conn);
 
 	if (n < 0)
-		return n;
+		return refuse(conn, (int)n);
 	block = conn->input;
 	op.u.receive.buffer = block->bytes + block->end;
 	op.u.receive.bytes = block->capacity - block->end;

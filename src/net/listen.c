@@ -3,6 +3,8 @@
  * Listening sockets. What connections shall have is set here, once, and inherited: an accepted
  * connection costs one system call.
  */
+#include "net/listen.h"
+
 #include "io/op.h"
 #include "net/address.h"
 #include "net/conn.h"
@@ -20,6 +22,7 @@ enum { BACKLOG_DEFAULT = 4096 };
 struct weft_listener {
 	struct wf_file file;
 	struct weft_address address;
+	uint32_t backlog;
 	dev_t device; /* of the socket file, with its inode: only our own is removed */
 	ino_t inode;
 };
@@ -92,7 +95,7 @@ static int bind_to(int fd, const struct weft_address *address)
 }
 
 /* Opens, binds and starts a socket; returns its descriptor. */
-static int open_socket(const struct weft_address *address,
+static int open_socket(const struct weft_address *address, int backlog,
 		       const struct weft_listen_options *options)
 {
 	int family = wf_address_family(address);
@@ -104,7 +107,7 @@ static int open_socket(const struct weft_address *address,
 	r = set_options(fd, family, options);
 	if (r == 0)
 		r = bind_to(fd, address);
-	if (r == 0 && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG_DEFAULT) < 0)
+	if (r == 0 && listen(fd, backlog) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)close(fd); /* nothing was sent */
@@ -137,6 +140,8 @@ static void remove_file(const struct weft_listener *listener)
 int weft_listen(const char *address, const struct weft_listen_options *options,
 		struct weft_listener **ret_listener)
 {
+	const struct weft_listen_options *o = options ? options : &default_options;
+	int backlog = o->backlog > 0 ? o->backlog : BACKLOG_DEFAULT;
 	struct weft_worker *worker = wf_worker;
 	struct weft_listener *listener;
 	int fd, r;
@@ -149,10 +154,11 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
 	r = weft_address_parse(address, &listener->address, NULL);
 	if (r < 0)
 		goto free_listener;
-	fd = r = open_socket(&listener->address, options ? options : &default_options);
+	fd = r = open_socket(&listener->address, backlog, o);
 	if (r < 0)
 		goto free_listener;
 	wf_file_init(&listener->file, worker, fd, &listener_kind);
+	listener->backlog = (uint32_t)backlog;
 	remember_file(listener);
 	*ret_listener = listener;
 	return 0;
@@ -162,7 +168,7 @@ free_listener:
 	return r;
 }
 
-int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
+int wf_listener_accept(struct weft_listener *listener, uint32_t room, struct weft_conn **ret_conn)
 {
 	struct wf_op op = { .file = &listener->file, .kind = WF_OP_ACCEPT };
 	struct wf_task *task = wf_file_user(&listener->file);
@@ -179,6 +185,8 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 
 		return stop < 0 ? stop : r;
 	}
+	op.u.accept.room = room;
+	op.u.accept.backlog = listener->backlog;
 	fd = wf_op_run(&op, listener, WF_WAIT_ACCEPT);
 	if (fd < 0) {
 		weft_close(conn);
@@ -189,6 +197,11 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 	return 0;
 }
 
+int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
+{
+	return wf_listener_accept(listener, 0, ret_conn); /* how many more it wants is not known */
+}
+
 int weft_listener_address(struct weft_listener *listener, struct weft_address *ret_address)
 {
 	return wf_address_local(listener->file.fd, ret_address);
@@ -196,7 +209,7 @@ int weft_listener_address(struct weft_listener *listener, struct weft_address *r
 
 void weft_listener_close(struct weft_listener *listener)
 {
-	if (!listener)
+	if (!listener || wf_forked)
 		return;
 	remove_file(listener); /* before the close, after which the inode may be another's */
 	wf_file_close(&listener->file);

@@ -18,6 +18,7 @@
 #include <weft/serve.h>
 
 #include "net/conn.h"
+#include "net/listen.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,7 +74,8 @@ static void leave(struct server *server, struct weft_conn *conn, int why)
 {
 	if (server->ended)
 		server->ended(conn, why, server->arg);
-	conn->watch.file.bits &= (uint8_t)~WF_CONN_SERVED;
+	conn->watch.file.is_served = false;
+	conn->watch.file.bits &= (uint8_t)~WF_CONN_CLOSED;
 	weft_close(conn);
 	if (server->live-- == server->max)
 		weft_event_set(&server->room);
@@ -89,6 +91,17 @@ static int serve_one(void *arg)
 	return r;
 }
 
+/* Keeps its task while there is no memory to do without. */
+static int park(struct server *server, struct weft_conn *conn)
+{
+	int r;
+
+	while ((r = wf_watch_park(server->lot, &conn->watch)) == -ENOMEM)
+		if ((r = weft_sleep(RETRY_NS)) < 0)
+			break;
+	return r;
+}
+
 /* Lets the handler have what has come, and parks the connection again unless it has ended. */
 static int serve_burst(void *arg)
 {
@@ -97,7 +110,7 @@ static int serve_burst(void *arg)
 	int r = server->handler(conn, server->arg);
 
 	if (r >= 0 && !conn->watch.file.ended) {
-		r = weft_park(server->lot, &conn->watch);
+		r = park(server, conn);
 		if (r == 0)
 			return 0;
 		if (r == WEFT_ECLOSED)
@@ -124,7 +137,7 @@ static int begin(struct server *server, struct weft_conn *conn)
 		return weft_spawn(&server->connections, serve_one, conn);
 	if (server->starts_at_once)
 		return weft_spawn(&server->connections, serve_burst, conn);
-	return weft_park(server->lot, &conn->watch);
+	return wf_watch_park(server->lot, &conn->watch);
 }
 
 /* Gives an accepted connection its task, or parks it. While memory for one is short it waits: the connection has
@@ -134,7 +147,7 @@ static int start(struct server *server, struct weft_conn *conn)
 	int r;
 
 	conn->watch.parked.lot = server->lot;
-	conn->watch.file.bits |= WF_CONN_SERVED;
+	conn->watch.file.is_served = true;
 	if (++server->live == server->max)
 		weft_event_clear(&server->room);
 	while ((r = begin(server, conn)) < 0) {
@@ -153,6 +166,11 @@ static bool is_shortage(int error)
 	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
+static uint32_t room_of(const struct server *server)
+{
+	return server->max > server->live ? server->max - server->live : 0;
+}
+
 /* Accepts until stopped; returns why it ended, never 0. */
 static int accept_all(struct server *server)
 {
@@ -165,7 +183,7 @@ static int accept_all(struct server *server)
 		if (server->live >= server->max && !server->outer.stopping)
 			r = weft_event_wait(&server->room);
 		if (r == 0)
-			r = weft_accept(server->listener, &conn);
+			r = wf_listener_accept(server->listener, room_of(server), &conn);
 		if (r == 0)
 			r = start(server, conn);
 		else if (is_shortage(r))

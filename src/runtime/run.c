@@ -67,6 +67,8 @@ static bool is_set(const char *variable)
  * but leave. Without a worker every call refuses it, and the first task to return is told. */
 static void leave_worker(void)
 {
+	if (wf_worker)
+		wf_forked = true;
 	wf_worker = NULL;
 }
 
@@ -121,6 +123,8 @@ int weft_run(weft_function *function, void *arg, const struct weft_options *opti
 
 	if (wf_worker)
 		return -EALREADY;
+	if (wf_forked)
+		return -EPERM;
 	watch_forks();
 	r = wf_guard_probe(&worker_options.stacks.guard);
 	if (r < 0)

@@ -356,6 +356,7 @@ WF_TASK_TEST(parking_twice_is_refused)
 	enter(&guest, fds[0], lot);
 	wf_assert_result(weft_park(lot, guest.watch), -EBUSY);
 	wf_assert_result(weft_park(open_lot(&scope), guest.watch), -EBUSY);
+	write_byte(fds[1]);
 	wf_parked_end(&guest.watch->parked, 0);
 	wf_assert_result(weft_park(lot, guest.watch), -EBUSY);
 	expect_calls(&guest, 1);

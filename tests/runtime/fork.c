@@ -32,8 +32,11 @@ static int try_everything(struct weft_listener *listener, struct weft_conn *conn
 	refused += weft_accept(listener, &accepted) == -EPERM;
 	refused += weft_spawn(&scope, nothing, NULL) == -EPERM;
 	refused += weft_scope_close(&scope) == -EPERM;
-	refused += weft_run(nothing, NULL, NULL) == 0; /* a runtime of its own, it may have */
-	return refused == 9 ? 0 : 1;
+	refused += weft_run(nothing, NULL, NULL) == -EPERM;
+	refused += weft_shutdown(conn) == -EPERM;
+	weft_listener_close(listener);
+	weft_close(conn);
+	return refused == 10 ? 0 : 1;
 }
 
 static void expect_exit(pid_t child, int status)
