@@ -37,7 +37,7 @@ LIBC = {
         accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
         close fcntl fstat read readv write writev
         clock_gettime getrandom syscall
-        pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
+        setsockopt pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
     "net": """
         __errno_location free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
         bind connect getpeername getsockname getsockopt inet_ntop inet_pton listen setsockopt

@@ -6,7 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <weft/weft.h>
+#include <weft/net.h>
+#include <weft/run.h>
+#include <weft/scope.h>
+#include <weft/task.h>
+#include <weft/time.h>
 
 static int nothing(void *arg)
 {
