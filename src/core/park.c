@@ -17,7 +17,7 @@ enum {
 static const weft_time RETRY_NS = 10 * WEFT_MILLISECOND;
 
 /* Longer is for ever: 32 bits of ticks are more than two years, and must tell before from after. */
-static const weft_time IDLE_NS_MAX = 365 * (24 * 3600 * WEFT_SECOND);
+static const weft_time IDLE_NS_MAX = WEFT_SECOND * 3600 * 24 * 365;
 
 /* ---- Lots ------------------------------------------------------------------------------------ */
 

@@ -98,7 +98,7 @@ static int run(struct wf_parked *parked, int why, struct weft_lot *lot)
 
 	if (file->fd < 0)
 		why = WEFT_ECLOSED;
-	if (why == 0 && is_in_vain(file)) {
+	if (why == 0 && !file->is_served && is_in_vain(file)) {
 		why = wf_lot_admit(lot);
 		if (why == 0) {
 			wf_park(lot, parked);

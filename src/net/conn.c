@@ -24,6 +24,7 @@ static int before_park(struct wf_file *file)
 {
 	if (file->bits & WF_CONN_FILLING)
 		return -EBUSY; /* the task may be in line for a buffer */
+	file->bits &= (uint8_t)~WF_CONN_FETCHED;
 	wf_conn_put_away(wf_container(file, struct weft_conn, watch.file));
 	return 0;
 }
@@ -99,6 +100,21 @@ static ssize_t receive(struct weft_conn *conn, void *buffer, size_t bytes)
 }
 
 /* Reads where input has been received already, or is being received by weft_fill. */
+/* What has been received already, then what ended that, then what comes. */
+static ssize_t read_next(struct weft_conn *conn, void *buffer, size_t bytes)
+{
+	bool is_fetched = conn->watch.file.bits & WF_CONN_FETCHED;
+
+	if (is_fetched && (!conn->input || conn->watch.parked.why > 0)) {
+		int fetched = wf_conn_fetched(conn);
+
+		if (fetched <= 0)
+			return fetched;
+	}
+	return conn->input ? (ssize_t)wf_conn_read_input(conn, buffer, bytes) :
+			     receive(conn, buffer, bytes);
+}
+
 static ssize_t read_received(struct weft_conn *conn, void *buffer, size_t bytes)
 {
 	struct wf_file *file = &conn->watch.file;
@@ -111,8 +127,7 @@ static ssize_t read_received(struct weft_conn *conn, void *buffer, size_t bytes)
 	if (n == 0 && (file->parked || file->reader || file->bits & WF_CONN_FILLING))
 		n = -EBUSY;
 	if (n == 0)
-		n = conn->input ? (ssize_t)wf_conn_read_input(conn, buffer, bytes) :
-				  receive(conn, buffer, bytes);
+		n = read_next(conn, buffer, bytes);
 	wf_file_drop(file);
 	return n;
 }
@@ -124,7 +139,7 @@ ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes)
 
 		return r < 0 ? r : -EINVAL;
 	}
-	if (wf_unlikely(conn->input || conn->watch.file.bits & WF_CONN_FILLING))
+	if (wf_unlikely(conn->input || conn->watch.file.bits & (WF_CONN_FILLING | WF_CONN_FETCHED)))
 		return read_received(conn, buffer, bytes);
 	return receive(conn, buffer, bytes);
 }

@@ -11,6 +11,7 @@
 enum {
 	WF_CONN_WRITING = 1, /* a task is sending, and may be between two operations */
 	WF_CONN_FILLING = 2, /* a task is in weft_fill */
+	WF_CONN_FETCHED = 8, /* watch.parked.why is the result of a receive, to be told */
 	WF_CONN_CLOSED = 4,  /* its owner has let go of it */
 };
 
@@ -28,6 +29,17 @@ int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn
 static inline struct weft_conn *wf_conn_of(struct weft_watch *watch)
 {
 	return wf_container(watch, struct weft_conn, watch);
+}
+
+/* Receives what a burst begins with, on behalf of the handler that is to be called: its first weft_fill
+ * or weft_read gets the result. A checkpoint; -EAGAIN if nothing has come. */
+int64_t wf_conn_fetch(struct weft_conn *conn);
+
+/* The result of wf_conn_fetch, once. */
+static inline int wf_conn_fetched(struct weft_conn *conn)
+{
+	conn->watch.file.bits &= (uint8_t)~WF_CONN_FETCHED;
+	return conn->watch.parked.why;
 }
 
 /* Copies input that has been received already, and consumes it; there is some. */

@@ -126,6 +126,19 @@ static int64_t fill(struct weft_conn *conn)
 	return n;
 }
 
+int64_t wf_conn_fetch(struct weft_conn *conn)
+{
+	int64_t n = take(conn);
+
+	if (n <= 0)
+		wf_conn_put_away(conn);
+	if (n != -EAGAIN) {
+		conn->watch.parked.why = (int)n;
+		conn->watch.file.bits |= WF_CONN_FETCHED;
+	}
+	return n;
+}
+
 static struct weft_input input_of(const struct weft_conn *conn)
 {
 	const struct wf_block *block = conn->input;
@@ -134,6 +147,15 @@ static struct weft_input input_of(const struct weft_conn *conn)
 		return (struct weft_input){ .data = "" };
 	return (struct weft_input){ .data = block->bytes + block->start,
 				    .bytes = block->end - block->start };
+}
+
+static int64_t fill_with_fetched(struct weft_conn *conn, struct wf_task *task)
+{
+	int r = wf_checkpoint(task);
+
+	if (r < 0)
+		return r;
+	return conn->watch.file.fd < 0 ? WEFT_ECLOSED : wf_conn_fetched(conn);
 }
 
 ssize_t weft_fill(struct weft_conn *conn, struct weft_input *ret_input)
@@ -151,7 +173,7 @@ ssize_t weft_fill(struct weft_conn *conn, struct weft_input *ret_input)
 	}
 	wf_file_hold(file);
 	file->bits |= WF_CONN_FILLING;
-	n = fill(conn);
+	n = file->bits & WF_CONN_FETCHED ? fill_with_fetched(conn, task) : fill(conn);
 	file->bits &= (uint8_t)~WF_CONN_FILLING;
 	if (n >= 0)
 		*ret_input = input_of(conn);

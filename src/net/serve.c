@@ -102,13 +102,15 @@ static int park(struct server *server, struct weft_conn *conn)
 	return r;
 }
 
-/* Lets the handler have what has come, and parks the connection again unless it has ended. */
+/* Lets the handler have what has come, if it has, and parks the connection again unless it has ended. */
 static int serve_burst(void *arg)
 {
 	struct weft_conn *conn = arg;
 	struct server *server = server_of(conn);
-	int r = server->handler(conn, server->arg);
+	int r = 0;
 
+	if (wf_conn_fetch(conn) != -EAGAIN)
+		r = server->handler(conn, server->arg);
 	if (r >= 0 && !conn->watch.file.ended) {
 		r = park(server, conn);
 		if (r == 0)
