@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* What the handler of a server that parks finds when it is called: the input that has come, by whatever
+ * call it reads. */
+#include "net/peer.h"
+
+#include <weft/serve.h>
+
+struct house {
+	weft_handler *handler;
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct weft_listener *listener;
+	struct weft_scope scope;
+	int calls;
+	int last; /* result of the handler's first receive */
+};
+
+static int serve(void *arg)
+{
+	struct house *house = arg;
+	const struct weft_serve_options options = { .parks = true };
+
+	return weft_serve_listener(house->listener, house->handler, house, &options);
+}
+
+static void open_house(struct house *house, weft_handler *handler)
+{
+	house->handler = handler;
+	house->listener = wf_listen_loopback(house->text);
+	weft_scope_open(&house->scope);
+	SPAWN(&house->scope, serve, house);
+}
+
+static void close_house(struct house *house)
+{
+	weft_scope_cancel(&house->scope);
+	wf_assert_result(weft_scope_close(&house->scope), -ECANCELED);
+}
+
+static void expect_calls(const struct house *house, int calls)
+{
+	for (int i = 0; i < 1000 && house->calls < calls; i++)
+		rest(1);
+	rest(5);
+	ck_assert_int_eq(house->calls, calls);
+}
+
+/* The call of that number has answered with a text. */
+static void expect_answer(const struct house *house, int calls, int peer, const char *text)
+{
+	char heard[16];
+
+	/* The peer's kernel may hold back a small segment until the one before it is acknowledged. */
+	for (int i = 0; i < 1000 && recv(peer, heard, sizeof heard, MSG_PEEK | MSG_DONTWAIT) <= 0;
+	     i++)
+		rest(1);
+	expect_calls(house, calls);
+	peer_hear(peer, text);
+}
+
+/* ---- weft_read ------------------------------------------------------------------------------- */
+
+static int read_once(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	char bytes[4];
+	ssize_t n = weft_read(conn, bytes, sizeof bytes);
+
+	house->calls++;
+	house->last = (int)n;
+	return n > 0 ? weft_write(conn, bytes, (size_t)n, NULL) : (int)n;
+}
+
+/* A handler may read by weft_read: it gets the bytes in order, and nothing twice; what it leaves, it
+ * finds when more has come. */
+WF_TASK_TEST(weft_read_gets_the_burst)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, read_once);
+	peer = peer_dial(house.text);
+	peer_say(peer, "ab");
+	expect_answer(&house, 1, peer, "ab");
+	peer_say(peer, "cdefgh");
+	expect_answer(&house, 2, peer, "cdef");
+	peer_say(peer, "i");
+	expect_answer(&house, 3, peer, "ghi");
+	peer_close(peer);
+	expect_calls(&house, 4);
+	wf_assert_result(house.last, 0);
+	close_house(&house);
+}
+
+/* A reset is told once, by the first receive. */
+WF_TASK_TEST(weft_read_gets_the_reset)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, read_once);
+	peer = peer_dial(house.text);
+	peer_say(peer, "ab");
+	expect_answer(&house, 1, peer, "ab");
+	peer_reset(peer);
+	expect_calls(&house, 2);
+	wf_assert_result(house.last, -ECONNRESET);
+	close_house(&house);
+}
+
+static int read_after_filling(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_input input;
+	ssize_t n = weft_fill(conn, &input);
+	char bytes[3];
+
+	house->calls++;
+	if (n <= 0)
+		return (int)n;
+	ck_assert_int_eq(weft_read(conn, bytes, 1), 1);
+	n = weft_fill(conn, &input); /* waits for more */
+	ck_assert_int_eq(n, 1);
+	ck_assert_uint_eq(input.bytes, 2);
+	ck_assert_int_eq(weft_read(conn, bytes + 1, 2), 2);
+	return weft_write(conn, bytes, 3, NULL);
+}
+
+/* Both ways of reading see one stream, and the first result is not told twice. */
+WF_TASK_TEST(both_ways_see_one_stream)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, read_after_filling);
+	peer = peer_dial(house.text);
+	for (int round = 1; round <= 3; round++) {
+		peer_say(peer, "xy");
+		expect_calls(&house, round);
+		peer_say(peer, "z");
+		expect_answer(&house, round, peer, "xyz");
+	}
+	peer_close(peer);
+	close_house(&house);
+}
+
+/* ---- Handlers that do not read --------------------------------------------------------------- */
+
+static int ignore_twice(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_input input;
+	ssize_t n;
+
+	if (++house->calls <= 2)
+		return 0;
+	n = weft_fill(conn, &input);
+	if (n <= 0)
+		return (int)n;
+	n = weft_write(conn, input.data, input.bytes, NULL);
+	weft_consume(conn, input.bytes);
+	return (int)n;
+}
+
+/* Input that a handler ignores is kept for the next call, which comes with more input, not before. */
+WF_TASK_TEST(ignored_input_is_kept)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, ignore_twice);
+	peer = peer_dial(house.text);
+	peer_say(peer, "a");
+	expect_calls(&house, 1);
+	peer_say(peer, "b");
+	expect_calls(&house, 2);
+	peer_say(peer, "c");
+	expect_answer(&house, 3, peer, "abc");
+	peer_close(peer);
+	close_house(&house);
+}
+
+static int ignore(struct weft_conn *conn, void *arg)
+{
+	(void)conn;
+	((struct house *)arg)->calls++;
+	return 0;
+}
+
+/* The end of the input ends the connection, though the handler does not look at it. */
+WF_TASK_TEST(ignored_end_is_the_end)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, ignore);
+	peer = peer_dial(house.text);
+	ck_assert_int_eq(shutdown(peer, SHUT_WR), 0);
+	expect_calls(&house, 1);
+	peer_hear_end(peer);
+	peer_close(peer);
+	close_house(&house);
+}
+
+WF_MAIN("net/burst")
