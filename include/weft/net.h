@@ -82,7 +82,8 @@ void weft_listener_close(struct weft_listener *listener);
 int weft_dial(const char *address, struct weft_conn **ret_conn) WEFT_MUST_USE;
 
 /* Receives what is there, at most `bytes` (-EINVAL for 0); waits if nothing is. A checkpoint. Returns the count, 0
- * at the end of the input. A stop of the scope loses nothing: if bytes came, they are returned. */
+ * at the end of the input. A stop of the scope loses nothing: if bytes came, they are returned. Urgent
+ * data is not received; on io_uring the bytes behind it may be received only with what comes next. */
 ssize_t weft_read(struct weft_conn *conn, void *buffer, size_t bytes) WEFT_MUST_USE;
 
 /* Receives exactly `bytes`. A checkpoint. 0, or an error with the count so far in `ret_done`

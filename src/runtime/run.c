@@ -24,10 +24,10 @@ static const struct engine {
 	const char *name;
 	int (*new)(struct wf_memory *memory, struct wf_poller **ret_poller);
 } engines[] = {
-	{ "epoll", wf_epoll_new },
 #ifdef WF_URING
 	{ "uring", wf_uring_new },
 #endif
+	{ "epoll", wf_epoll_new },
 };
 
 static const struct weft_options default_options;
