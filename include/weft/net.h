@@ -98,7 +98,8 @@ struct weft_input {
 };
 
 /* Receives more input into a buffer that the connection borrows from the worker, and shows all there
- * is. A checkpoint; while it waits, for input or for a buffer, the connection holds none. Returns the
+ * is. A checkpoint; while it waits, for input or for a buffer, the connection holds none. While the caller
+ * waits elsewhere with input unconsumed it does: bound the writes of a handler. Returns the
  * count of new bytes; 0 at the end of the input, where `ret_input` shows what was left unconsumed.
  * What it shows is valid until the next call of weft_fill, weft_consume, weft_read or weft_park on the
  * connection, and until it is closed. -EMSGSIZE if the buffer is full and nothing has been consumed

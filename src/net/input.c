@@ -2,7 +2,9 @@
 /*
  * Input in borrowed buffers. A connection has a buffer of the worker's pool from the moment input is
  * there until it has been consumed. Before the connection waits for more, or parks, what is left is
- * copied into a block of that length, and the buffer given back: a slow client cannot hold one.
+ * copied into a block of that length, and the buffer given back: a client that sends slowly holds none. One
+ * that does not read what it is sent holds one as long as the handler waits for it with input unconsumed;
+ * the handler bounds that.
  */
 #include "base/assert.h"
 #include "core/pool.h"
