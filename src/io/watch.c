@@ -100,7 +100,8 @@ static int run(struct wf_parked *parked, int why, struct weft_lot *lot)
 		why = WEFT_ECLOSED;
 	if (why == 0 && !file->is_served && is_in_vain(file)) {
 		why = wf_lot_admit(lot);
-		if (why == 0) {
+		/* The engine may have ceased to watch; if it cannot go on the function finds out. */
+		if (why == 0 && file->worker->poller->ops->park(file->worker->poller, file) == 0) {
 			wf_park(lot, parked);
 			return 0;
 		}
