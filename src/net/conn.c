@@ -99,22 +99,17 @@ static ssize_t receive(struct weft_conn *conn, void *buffer, size_t bytes)
 	return (ssize_t)wf_op_run(&op, conn, WF_WAIT_READ);
 }
 
-/* Reads where input has been received already, or is being received by weft_fill. */
 /* What has been received already, then what ended that, then what comes. */
 static ssize_t read_next(struct weft_conn *conn, void *buffer, size_t bytes)
 {
-	bool is_fetched = conn->watch.file.bits & WF_CONN_FETCHED;
-
-	if (is_fetched && (!conn->input || conn->watch.parked.why > 0)) {
-		int fetched = wf_conn_fetched(conn);
-
-		if (fetched <= 0)
-			return fetched;
-	}
-	return conn->input ? (ssize_t)wf_conn_read_input(conn, buffer, bytes) :
-			     receive(conn, buffer, bytes);
+	if (conn->input)
+		return (ssize_t)wf_conn_read_input(conn, buffer, bytes);
+	if (conn->watch.file.bits & WF_CONN_FETCHED)
+		return wf_conn_fetched(conn);
+	return receive(conn, buffer, bytes);
 }
 
+/* Reads where input has been received already, or is being received by weft_fill. */
 static ssize_t read_received(struct weft_conn *conn, void *buffer, size_t bytes)
 {
 	struct wf_file *file = &conn->watch.file;

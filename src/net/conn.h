@@ -11,8 +11,9 @@
 enum {
 	WF_CONN_WRITING = 1, /* a task is sending, and may be between two operations */
 	WF_CONN_FILLING = 2, /* a task is in weft_fill */
-	WF_CONN_FETCHED = 8, /* watch.parked.why is the result of a receive, to be told */
 	WF_CONN_CLOSED = 4,  /* its owner has let go of it */
+	WF_CONN_FETCHED = 8, /* watch.parked.why is the result of a receive, to be told; if that is
+				positive, so much of the input nobody has seen */
 };
 
 struct weft_conn {
@@ -40,6 +41,14 @@ static inline int wf_conn_fetched(struct weft_conn *conn)
 {
 	conn->watch.file.bits &= (uint8_t)~WF_CONN_FETCHED;
 	return conn->watch.parked.why;
+}
+
+/* Whether there is input that was fetched and nobody has seen: no engine would report it. */
+static inline bool wf_conn_has_unseen(const struct weft_conn *conn)
+{
+	const struct wf_file *file = &conn->watch.file;
+
+	return file->fd >= 0 && file->bits & WF_CONN_FETCHED && conn->watch.parked.why > 0;
 }
 
 /* Copies input that has been received already, and consumes it; there is some. */

@@ -183,6 +183,18 @@ ssize_t weft_fill(struct weft_conn *conn, struct weft_input *ret_input)
 	return (ssize_t)n;
 }
 
+/* What has been consumed has been seen, so that only what is left can be unseen. */
+static void note_consumed(struct weft_conn *conn)
+{
+	int left = (int)input_of(conn).bytes;
+
+	if (!(conn->watch.file.bits & WF_CONN_FETCHED) || conn->watch.parked.why <= left)
+		return;
+	conn->watch.parked.why = left;
+	if (left == 0)
+		(void)wf_conn_fetched(conn); /* there is nothing to be told */
+}
+
 void weft_consume(struct weft_conn *conn, size_t bytes)
 {
 	struct wf_block *block = conn->input;
@@ -191,6 +203,7 @@ void weft_consume(struct weft_conn *conn, size_t bytes)
 	if (!block)
 		return;
 	block->start += (uint32_t)bytes;
+	note_consumed(conn);
 	if (block->start == block->end)
 		wf_conn_drop_input(conn);
 }

@@ -102,6 +102,21 @@ static int park(struct server *server, struct weft_conn *conn)
 	return r;
 }
 
+/* Calls the handler; again while it leaves input behind that it has not seen, unless that is stopped. */
+static int handle(struct server *server, struct weft_conn *conn)
+{
+	int r = server->handler(conn, server->arg);
+
+	while (r >= 0 && wf_conn_has_unseen(conn)) {
+		r = weft_yield();
+		if (r == 0)
+			r = wf_lot_admit(server->lot);
+		if (r == 0)
+			r = server->handler(conn, server->arg);
+	}
+	return r;
+}
+
 /* Lets the handler have what has come, if it has, and parks the connection again unless it has ended. */
 static int serve_burst(void *arg)
 {
@@ -110,7 +125,7 @@ static int serve_burst(void *arg)
 	int r = 0;
 
 	if (wf_conn_fetch(conn) != -EAGAIN)
-		r = server->handler(conn, server->arg);
+		r = handle(server, conn);
 	if (r >= 0 && !conn->watch.file.ended) {
 		r = park(server, conn);
 		if (r == 0)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <weft/park.h>
 #include <weft/serve.h>
 
 /* ---- A server in a task ---------------------------------------------------------------------- */
@@ -775,6 +776,53 @@ WF_TASK_TEST(part_of_a_message_is_kept)
 	close_house(&house);
 }
 
+/* Answers byte by byte: one for each call, or the first by weft_read and the rest by weft_fill. */
+static int answer_piecemeal(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_input input;
+	char byte;
+	ssize_t n = weft_read(conn, &byte, 1);
+	int r;
+
+	house->calls++;
+	if (n <= 0)
+		return (int)n;
+	r = weft_write(conn, &byte, 1, NULL);
+	if (r < 0 || byte != '+')
+		return r;
+	n = weft_fill(conn, &input);
+	if (n <= 0)
+		return (int)n;
+	ck_assert_int_eq(n, (ssize_t)input.bytes);
+	r = weft_write(conn, input.data, input.bytes, NULL);
+	weft_consume(conn, input.bytes);
+	return r;
+}
+
+/* What a handler has left behind without having seen it calls again, though no more comes: one byte a
+ * call. And weft_fill does not wait for more when there is something that weft_read has left. */
+WF_TASK_TEST(what_was_not_read_calls_again)
+{
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct house house = { .server.options = { .parks = true, .ended = end_session } };
+		int peer;
+
+		house.server.options.listen.defer_accept_s = at_once;
+		start(&house.server, answer_piecemeal);
+		peer = peer_dial(house.server.text);
+		talk(peer, "six by");
+		ck_assert_int_eq(house.calls, 6);
+		talk(peer, "+more");
+		ck_assert_int_eq(house.calls, 7);
+		talk(peer, "six by");
+		peer_close(peer);
+		expect_ended(&house, 1);
+		wf_assert_result(house.last_why, 0);
+		stop(&house.server);
+	}
+}
+
 /* A connection that brings its request along is answered, also one that has ended its output; the
  * acceptor may start the handler at once. */
 WF_TASK_TEST(request_may_come_with_the_connection)
@@ -877,6 +925,110 @@ WF_TASK_TEST(idle_connections_are_closed)
 	peer_close(idle);
 	ck_assert_uint_eq(failures(), 0);
 	stop(&house.server);
+}
+
+/* Urgent data alone is no input: it neither calls the handler nor takes the connection off its idle
+ * time, whether it is the first thing that comes or follows a burst. */
+WF_TASK_TEST(urgent_data_keeps_no_connection_open)
+{
+	for (int talked = 0; talked < 2; talked++) {
+		struct house house = { .server.options.idle_ns = 80 * WEFT_MILLISECOND };
+		weft_time last;
+		int peer;
+
+		open_house(&house);
+		peer = peer_dial(house.server.text);
+		if (talked)
+			talk(peer, "hello\n");
+		rest(5);
+		last = weft_now();
+		ck_assert_int_eq(send(peer, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+		expect_ended(&house, 1);
+		ck_assert_int_eq(house.calls, talked);
+		wf_assert_result(house.last_why, WEFT_EDEADLINE);
+		ck_assert_int_ge(weft_now() - last, 60 * WEFT_MILLISECOND);
+		peer_close(peer);
+		ck_assert_uint_eq(failures(), 0);
+		stop(&house.server);
+	}
+}
+
+/* A server whose handler tries to park its connection elsewhere. */
+struct valet {
+	struct server server; /* first: the handler's argument */
+	struct weft_lot *lot;
+	int refused, ended, misled;
+};
+
+static int note_misled(struct weft_watch *watch, int why, void *arg)
+{
+	(void)watch;
+	(void)why;
+	((struct valet *)arg)->misled++;
+	return 0;
+}
+
+static int try_to_park(struct weft_conn *conn, void *arg)
+{
+	struct valet *valet = arg;
+	struct weft_stats stats;
+	char byte;
+	ssize_t n = weft_read(conn, &byte, 1);
+
+	if (n <= 0)
+		return (int)n;
+	for (int i = 0; i < 2; i++)
+		valet->refused += weft_park(valet->lot, weft_conn_watch(conn)) == -EBUSY;
+	wf_assert_result(weft_stats(&stats), 0);
+	ck_assert_uint_eq(stats.parked, 0);
+	return weft_finish(conn, &byte, 1);
+}
+
+static void note_ended(struct weft_conn *conn, int why, void *arg)
+{
+	(void)conn;
+	(void)why;
+	((struct valet *)arg)->ended++;
+}
+
+/* A server's connection cannot be parked by its handler, whether the server parks or not: it ends once,
+ * and takes the room of one. */
+WF_TASK_TEST(handlers_cannot_park_their_connection)
+{
+	for (int parks = 0; parks < 2; parks++) {
+		struct valet valet = { .server.options = { .connections_max = 1,
+							   .ended = note_ended } };
+		struct weft_scope scope;
+		int peers[2];
+
+		valet.server.options.parks = parks;
+		weft_scope_open(&scope);
+		wf_assert_result(
+			weft_lot_open(&scope, note_misled, &valet, WEFT_FOREVER, &valet.lot), 0);
+		start(&valet.server, try_to_park);
+		for (int i = 0; i < 3; i++) {
+			peers[0] = peer_dial(valet.server.text);
+			talk(peers[0], "q");
+			peer_hear_end(peers[0]);
+			peer_close(peers[0]);
+		}
+		peers[0] = peer_dial(valet.server.text);
+		rest(5);
+		peers[1] = peer_dial(valet.server.text);
+		peer_say(peers[1], "q");
+		rest(20);
+		ck_assert_int_eq(valet.ended, 3); /* the room is for one, who is silent */
+		peer_close(peers[0]);
+		for (int i = 0; i < 1000 && valet.ended < 5; i++)
+			rest(1);
+		peer_hear(peers[1], "q");
+		peer_close(peers[1]);
+		stop(&valet.server);
+		ck_assert_int_eq(valet.ended, 5);
+		ck_assert_int_eq(valet.refused, 2 * 4);
+		ck_assert_int_eq(valet.misled, 0);
+		wf_assert_result(weft_scope_close(&scope), 0);
+	}
 }
 
 /* A soft stop ends parked connections at once, and lets a handler that runs finish. */
