@@ -2,7 +2,8 @@
 /* Parked watches of all kinds of descriptors: what ends a parking, and how often. */
 #include "io/watch.h"
 
-#include "net/peer.h"
+#include "io/ready.h"
+#include "net/crowd.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -161,6 +162,29 @@ WF_TASK_TEST(input_that_is_there_calls)
 	drain(fds[0]);
 	wf_assert_result(weft_park(lot, guest.watch), 0); /* nothing is there */
 	expect_calls(&guest, 3);
+	weft_watch_close(guest.watch);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
+}
+
+/* A wake-up in vain, with which the engine ceases to watch and cannot go on for lack of memory, does
+ * not leave the watch parked and unwatched. */
+WF_TASK_TEST(wake_up_in_vain_goes_on_watching)
+{
+	struct guest guest = { 0 };
+	struct weft_scope scope;
+	int fds[2];
+
+	open_pipe(fds);
+	weft_scope_open(&scope);
+	enter(&guest, fds[0], open_lot(&scope));
+	rest(1);
+	wf_ready_fail(&guest.watch->file, WF_WATCH_INPUT, -ENOMEM);
+	rest(2);
+	ck_assert(guest.calls == 1 || guest.watch->file.watched & WF_WATCH_INPUT);
+	write_byte(fds[1]);
+	expect_calls(&guest, 1);
 	weft_watch_close(guest.watch);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	peer_close(fds[0]);
@@ -418,6 +442,76 @@ WF_TASK_TEST(parking_again_in_a_stopped_scope_is_refused)
 	peer_close(fds[1]);
 }
 
+/* Of two watches on one descriptor the second is refused, and the first goes on working. */
+WF_TASK_TEST(second_watch_on_a_descriptor_is_refused)
+{
+	struct guest guest = { .drains = true, .parks = true };
+	struct weft_watch *second;
+	struct weft_scope scope;
+	struct weft_lot *lot;
+	int fds[2];
+
+	open_pipe(fds);
+	weft_scope_open(&scope);
+	lot = open_lot(&scope);
+	enter(&guest, fds[0], lot);
+	wf_assert_result(weft_watch_open(fds[0], NULL, &second), 0);
+	wf_assert_result(weft_park(lot, second), -EEXIST);
+	rest(1);
+	write_byte(fds[1]);
+	expect_calls(&guest, 1);
+	wf_assert_result(weft_park(lot, second), -EEXIST);
+	weft_watch_close(second);
+	write_byte(fds[1]);
+	expect_calls(&guest, 2);
+	weft_watch_close(guest.watch);
+	wf_assert_result(weft_watch_open(fds[0], NULL, &second), 0); /* the number is free again */
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_watch_close(second);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
+}
+
+static int close_it_again(struct weft_watch *watch, int why, void *arg)
+{
+	wf_assert_result(why, WEFT_ECLOSED);
+	++*(int *)arg;
+	weft_watch_close(watch);
+	weft_watch_close(watch);
+	return 0;
+}
+
+static int close_watch_again(void *arg)
+{
+	struct weft_watch *watch;
+	struct weft_scope scope;
+	struct weft_lot *lot;
+	int fds[2], calls = 0;
+
+	(void)arg;
+	open_pipe(fds);
+	weft_scope_open(&scope);
+	wf_assert_result(weft_lot_open(&scope, close_it_again, &calls, WEFT_FOREVER, &lot), 0);
+	wf_assert_result(weft_watch_open(fds[0], NULL, &watch), 0);
+	wf_assert_result(weft_park(lot, watch), 0);
+	weft_watch_close(watch);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(calls, 1);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
+	return 0;
+}
+
+/* The call that tells of a close may close, too, and again: the watch is given back once. */
+WF_TEST(closing_again_is_harmless)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
+
+	wf_assert_result(weft_run(close_watch_again, NULL, &options), 0);
+	ck_assert_uint_eq(tally.blocks, 0);
+}
+
 /* A watch that was closed while it was parked, or due, is called once, with that reason; it stays
  * valid until then. */
 WF_TASK_TEST(closing_calls_once)
@@ -451,6 +545,31 @@ static int close_it(struct weft_watch *watch, int why, void *arg)
 	++*calls;
 	weft_watch_close(watch);
 	return 0;
+}
+
+/* A watch that is closed among hundreds of others that are ready holds its file no longer: when the
+ * descriptor is closed, too, the other end sees it at once. */
+WF_TASK_TEST(closing_in_a_crowd_lets_go_at_once)
+{
+	struct guest guest = { 0 };
+	struct weft_scope scope;
+	struct crowd crowd;
+	int fds[2];
+
+	wf_socketpair(fds);
+	set_patience(fds[1]);
+	weft_scope_open(&scope);
+	enter(&guest, fds[0], open_lot(&scope));
+	gather(&crowd);
+	stir(&crowd);
+	weft_watch_close(guest.watch);
+	peer_close(fds[0]);
+	peer_hear_end(fds[1]);
+	disperse(&crowd);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(guest.calls, 1);
+	wf_assert_result(guest.why, WEFT_ECLOSED);
+	peer_close(fds[1]);
 }
 
 /* The call may close the watch. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How connections end: by the peer, by weft_shutdown, by weft_close. weft_finish is in finish.c. */
-#include "net/peer.h"
+#include "net/crowd.h"
 
 #include <stdlib.h>
 #include <weft/serve.h>
@@ -374,6 +374,41 @@ WF_TEST(close_in_use_leaves_no_memory)
 	ck_assert_int_eq(setenv("WEFT_YIELD_ALWAYS", "1", 1), 0);
 	wf_assert_result(weft_run(close_before_it_waits, NULL, &options), 0);
 	ck_assert_uint_eq(tally.blocks, 0);
+}
+
+/* ---- In a crowd ------------------------------------------------------------------------------ */
+
+static int note_close(struct weft_watch *watch, int why, void *arg)
+{
+	(void)watch;
+	wf_assert_result(why, WEFT_ECLOSED);
+	++*(int *)arg;
+	return 0;
+}
+
+/* A connection that is closed among hundreds of descriptors that are ready ends at once: the peer sees
+ * it before the engine has its next turn. TCP and Unix sockets. */
+WF_TASK_TEST(closing_in_a_crowd_takes_effect_at_once)
+{
+	for (int tcp = 0; tcp < 2; tcp++) {
+		int peer, calls = 0;
+		struct weft_conn *conn = tcp ? open_tcp_pair(&peer) : open_pair(&peer);
+		struct weft_scope scope;
+		struct weft_lot *lot;
+		struct crowd crowd;
+
+		weft_scope_open(&scope);
+		wf_assert_result(weft_lot_open(&scope, note_close, &calls, WEFT_FOREVER, &lot), 0);
+		wf_assert_result(weft_park(lot, weft_conn_watch(conn)), 0);
+		gather(&crowd);
+		stir(&crowd);
+		weft_close(conn);
+		peer_hear_end(peer);
+		disperse(&crowd);
+		wf_assert_result(weft_scope_close(&scope), 0);
+		ck_assert_int_eq(calls, 1);
+		peer_close(peer);
+	}
 }
 
 WF_MAIN("net/close")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weft_finish: the last bytes arrive, whatever the peer does. */
-#include "net/peer.h"
+#include "net/crowd.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -118,6 +118,31 @@ WF_TASK_TEST(peer_has_gone)
 	ck_assert(r == -ECONNRESET || r == -EPIPE);
 	wf_assert_result(weft_read(conn, &byte, 1), WEFT_ECLOSED);
 	weft_close(conn);
+}
+
+/* Among hundreds of descriptors that are ready the reply and the end leave at once, not when the engine
+ * has its next turn. */
+WF_TASK_TEST(reply_leaves_at_once_in_a_crowd)
+{
+	struct crowd crowd;
+	char byte;
+	int peer;
+	ssize_t n = 0;
+	struct weft_conn *conn = open_tcp_pair(&peer);
+
+	WEFT_DEADLINE(weft_after(WEFT_MILLISECOND)) /* so the engine watches it */
+		n = weft_read(conn, &byte, 1);
+	wf_assert_result(n, WEFT_EDEADLINE);
+	peer_say(peer, "q");
+	wf_assert_result(weft_read(conn, &byte, 1), 1);
+	gather(&crowd);
+	stir(&crowd);
+	wf_assert_result(weft_finish(conn, "reply", 5), 0);
+	peer_hear(peer, "reply");
+	peer_hear_end(peer);
+	disperse(&crowd);
+	weft_close(conn);
+	peer_close(peer);
 }
 
 /* ---- Unread input ---------------------------------------------------------------------------- */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "net/peer.h"
+#include "net/listen.h"
+
+#include "net/crowd.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -586,6 +588,96 @@ WF_TEST(without_memory_it_stays_in_the_backlog)
 
 	wf_assert_result(weft_run(accept_without_memory, &tally, &options), 0);
 	ck_assert_uint_eq(tally.blocks, 0);
+}
+
+/* ---- Closing at once, and for good ----------------------------------------------------------- */
+
+/* Accepts for a caller that has room for many, so that the engine may accept ahead. */
+struct ahead {
+	struct weft_listener *listener;
+	struct weft_conn *conn;
+	uint32_t room;
+	int result;
+};
+
+static int accept_ahead(void *arg)
+{
+	struct ahead *ahead = arg;
+
+	ahead->result = wf_listener_accept(ahead->listener, ahead->room, &ahead->conn);
+	return 0;
+}
+
+enum { BACKLOG = 16 };
+
+/* Listens with a backlog so small that there is room for accepting ahead. */
+static struct weft_listener *listen_ahead(const char *where, char ret_text[WEFT_ADDRESS_TEXT_MAX])
+{
+	const struct weft_listen_options options = { .backlog = BACKLOG };
+	struct weft_address address;
+	struct weft_listener *listener;
+
+	wf_assert_result(weft_listen(where, &options, &listener), 0);
+	wf_assert_result(weft_listener_address(listener, &address), 0);
+	(void)weft_address_format(&address, ret_text);
+	return listener;
+}
+
+/* A listener that is closed among hundreds of descriptors that are ready lets go of its address at once:
+ * the next one can have it before the engine has its next turn. */
+WF_TASK_TEST(address_is_free_at_once_in_a_crowd)
+{
+	for (int round = 0; round < 2; round++) {
+		struct ahead ahead = { .room = round ? 1000 : 0 };
+		char text[WEFT_ADDRESS_TEXT_MAX];
+		struct weft_listener *next = NULL;
+		struct weft_scope scope;
+		struct crowd crowd;
+
+		weft_scope_open(&scope);
+		ahead.listener = listen_ahead("127.0.0.1:0", text);
+		SPAWN(&scope, accept_ahead, &ahead);
+		gather(&crowd);
+		stir(&crowd);
+		weft_listener_close(ahead.listener);
+		wf_assert_result(weft_listen(text, NULL, &next), 0);
+		disperse(&crowd);
+		wf_assert_result(weft_scope_close(&scope), 0);
+		wf_assert_result(ahead.result, WEFT_ECLOSED);
+		weft_listener_close(next);
+	}
+}
+
+/* Connections that nobody has taken when their listener is closed see a reset, not an end that looks
+ * like an answer: those that the engine has accepted ahead, and those that it has not. */
+WF_TASK_TEST(connections_not_taken_are_reset)
+{
+	for (int turns = 0; turns < 2; turns++) {
+		struct ahead ahead = { .room = 1000 };
+		char text[WEFT_ADDRESS_TEXT_MAX], byte;
+		struct weft_scope scope;
+		int taken, peers[BACKLOG];
+
+		weft_scope_open(&scope);
+		ahead.listener = listen_ahead("127.0.0.1:0", text);
+		SPAWN(&scope, accept_ahead, &ahead);
+		rest(1);
+		taken = peer_dial(text);
+		wf_assert_result(weft_scope_close(&scope), 0);
+		wf_assert_result(ahead.result, 0);
+		for (int i = 0; i < BACKLOG; i++)
+			peers[i] = peer_dial(text);
+		rest(5 * turns);
+		weft_listener_close(ahead.listener);
+		for (int i = 0; i < BACKLOG; i++) {
+			ck_assert_int_eq(recv(peers[i], &byte, 1, 0), -1);
+			ck_assert_int_eq(errno, ECONNRESET);
+			peer_close(peers[i]);
+		}
+		weft_close(ahead.conn);
+		peer_hear_end(taken);
+		peer_close(taken);
+	}
 }
 
 WF_MAIN("net/listen")
