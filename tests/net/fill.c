@@ -3,6 +3,7 @@
 #include "net/conn.h"
 #include "net/peer.h"
 
+#include <signal.h>
 #include <weft/park.h>
 
 /* ---- Runs with few, small buffers ------------------------------------------------------------ */
@@ -250,6 +251,115 @@ WF_TEST(full_buffer_is_told_after_parking)
 	run_with(fill_up_and_park, SMALL, 0);
 }
 
+/* A connection whose buffer is full. */
+static struct weft_conn *open_full(int *ret_peer)
+{
+	struct weft_conn *conn = open_pair(ret_peer);
+	struct weft_input input = { 0 };
+	unsigned char bytes[ROOM];
+
+	fill_stream(bytes, 0, sizeof bytes);
+	peer_send(*ret_peer, bytes, sizeof bytes);
+	while (input.bytes < ROOM)
+		ck_assert_int_gt(weft_fill(conn, &input), 0);
+	wf_assert_result(weft_fill(conn, &input), -EMSGSIZE);
+	return conn;
+}
+
+static int fill_full_when_stopped(void *arg)
+{
+	struct weft_input input;
+	struct weft_scope scope;
+	int peer;
+	struct weft_conn *conn = open_full(&peer);
+
+	(void)arg;
+	weft_scope_open(&scope);
+	weft_scope_cancel(&scope);
+	for (int i = 0; i < 10; i++)
+		wf_assert_result(weft_fill(conn, &input), -ECANCELED);
+	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	WEFT_DEADLINE(1)
+		wf_assert_result(weft_fill(conn, &input), WEFT_EDEADLINE);
+	wf_assert_result(weft_fill(conn, &input), -EMSGSIZE);
+	wf_assert_result(weft_finish(conn, NULL, 0), 0); /* it closes the descriptor */
+	wf_assert_result(weft_fill(conn, &input), WEFT_ECLOSED);
+	weft_close(conn);
+	peer_close(peer);
+	return 0;
+}
+
+/* A full buffer hides neither the stop of the scope nor the end of the connection. */
+WF_TEST(full_buffer_hides_no_stop)
+{
+	run_with(fill_full_when_stopped, SMALL, 0);
+}
+
+static int fill_full_for_ever(void *arg)
+{
+	struct weft_input input;
+	struct weft_scope scope;
+	int peer;
+	struct weft_conn *conn = open_full(&peer);
+
+	(void)arg;
+	weft_scope_open(&scope);
+	weft_scope_cancel(&scope);
+	for (int i = 0; i < 2000; i++)
+		if (weft_fill(conn, &input) != -ECANCELED)
+			return 0;
+	return 0;
+}
+
+static int run_with_small_buffers(void *arg)
+{
+	struct weft_options options = { .buffer_bytes = SMALL };
+
+	return weft_run(fill_full_for_ever, arg, &options);
+}
+
+/* A task that goes on filling a full buffer although it is cancelled is ended with the program, as at any
+ * other checkpoint. */
+WF_TEST(full_buffer_spins_nobody)
+{
+	struct wf_child child = wf_child(run_with_small_buffers, NULL);
+
+	ck_assert_int_eq(child.signal, SIGABRT);
+	ck_assert_ptr_nonnull(strstr(child.errors, "checkpoint"));
+}
+
+static int note_run(void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+static int fill_full_and_let_run(void *arg)
+{
+	struct weft_input input;
+	struct weft_scope scope;
+	int peer;
+	struct weft_conn *conn = open_full(&peer);
+	bool ran = false;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	SPAWN(&scope, note_run, &ran);
+	for (int i = 0; i < 1000 && !ran; i++)
+		wf_assert_result(weft_fill(conn, &input), -EMSGSIZE);
+	ck_assert(ran);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(conn);
+	peer_close(peer);
+	return 0;
+}
+
+/* A task that fills a full buffer again and again lets others run. */
+WF_TEST(full_buffer_is_a_checkpoint)
+{
+	run_with(fill_full_and_let_run, SMALL, 0);
+}
+
 /* A buffer that could hold next to nothing is no option. */
 WF_TEST(tiny_buffers_are_refused)
 {
@@ -420,6 +530,36 @@ static int close_unread(void *arg)
 WF_TEST(unread_input_is_given_back)
 {
 	run_with(close_unread, 0, 0);
+}
+
+#ifndef WF_DEBUG
+enum { CAN_LEAVE_OPEN = true };
+#else
+enum { CAN_LEAVE_OPEN = false };
+#endif
+
+static int leave_open(void *arg)
+{
+	static struct weft_conn *left; /* so that nobody takes it for lost */
+
+	left = open_pair((int *)arg);
+	((int *)arg)[1] = weft_conn_fd(left);
+	peer_say(*(int *)arg, "unread");
+	expect_input(left, 6, "unread");
+	return 0;
+}
+
+/* A connection that was left open with input unread is a fault of the program, but not one that ends
+ * it: only a build for debugging says so. */
+WF_TEST(connection_left_open_ends_nothing)
+{
+	int fds[2];
+
+	if (!CAN_LEAVE_OPEN)
+		wf_skip("this build looks for connections that are left open");
+	wf_run_test(leave_open, fds);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
 }
 
 /* ---- Cancellation ---------------------------------------------------------------------------- */

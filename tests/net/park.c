@@ -138,6 +138,106 @@ WF_TASK_TEST(reset_calls)
 	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
+/* A guest whose peer says more between the report and the read. */
+struct late {
+	struct weft_conn *conn;
+	struct weft_lot *lot;
+	int peer;
+	int calls;
+	int why;
+	char heard[64];
+	size_t count;
+};
+
+static int hear_late(struct weft_watch *watch, int why, void *arg)
+{
+	struct late *late = arg;
+	char byte;
+	ssize_t n;
+
+	late->why = why;
+	if (why < 0)
+		return 0;
+	if (late->calls++ < 2) /* the kernel tells of this, too, and it is received now */
+		peer_say(late->peer, "more");
+	ck_assert_int_eq(recv(weft_conn_fd(late->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT), 1);
+	n = weft_read(late->conn, late->heard + late->count, sizeof late->heard - late->count);
+	ck_assert_int_gt(n, 0);
+	late->count += (size_t)n;
+	wf_assert_result(weft_park(late->lot, watch), 0);
+	return 0;
+}
+
+/* What has been received already, and is reported only then, neither calls a connection that was parked
+ * meanwhile nor keeps it from being idle: the next call is the end of the idle time. */
+WF_TASK_TEST(late_report_keeps_nobody_busy)
+{
+	for (int tcp = 0; tcp < 2; tcp++) {
+		struct late late = { 0 };
+		struct weft_scope scope;
+		weft_time parked;
+
+		late.conn = tcp ? open_tcp_pair(&late.peer) : open_pair(&late.peer);
+		weft_scope_open_until(&scope, weft_after(10 * WEFT_SECOND));
+		wf_assert_result(
+			weft_lot_open(&scope, hear_late, &late, 60 * WEFT_MILLISECOND, &late.lot),
+			0);
+		parked = weft_now();
+		wf_assert_result(weft_park(late.lot, weft_conn_watch(late.conn)), 0);
+		rest(2);
+		peer_say(late.peer, "one");
+		wf_assert_result(weft_scope_close(&scope), 0);
+		wf_assert_result(late.why, WEFT_EDEADLINE);
+		ck_assert_int_ge(weft_now() - parked, 60 * WEFT_MILLISECOND);
+		ck_assert_uint_eq(late.count, 3 + 4 * (size_t)(late.calls < 2 ? late.calls : 2));
+		weft_close(late.conn);
+		peer_close(late.peer);
+	}
+}
+
+static int close_again(struct weft_watch *watch, int why, void *arg)
+{
+	struct guest *guest = weft_watch_user(watch);
+
+	(void)arg;
+	guest->calls++;
+	guest->why = why;
+	weft_close(guest->conn);
+	weft_close(guest->conn);
+	return 0;
+}
+
+static int close_while_parked(void *arg)
+{
+	struct guest guest = { 0 };
+	struct weft_scope scope;
+	struct weft_lot *lot;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	wf_assert_result(weft_lot_open(&scope, close_again, NULL, WEFT_FOREVER, &lot), 0);
+	introduce(&guest, lot, true);
+	park(&guest);
+	rest(1);
+	weft_close(guest.conn);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(guest.calls, 1);
+	wf_assert_result(guest.why, WEFT_ECLOSED);
+	peer_hear_end(guest.peer);
+	peer_close(guest.peer);
+	return 0;
+}
+
+/* The call that tells of a close may close, too, and again: the connection is given back once. */
+WF_TEST(closing_again_is_harmless)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
+
+	wf_assert_result(weft_run(close_while_parked, NULL, &options), 0);
+	ck_assert_uint_eq(tally.blocks, 0);
+}
+
 /* Closing a parked connection calls once, and its memory stays until then. */
 WF_TASK_TEST(close_calls)
 {
