@@ -516,6 +516,51 @@ WF_TEST(limit_on_tasks_loses_nothing)
 	wf_assert_result(weft_run(fill_up_and_end, NULL, &options), 0);
 }
 
+/* How long it takes to call so many when there is room for a few tasks. */
+static weft_time call_many_with_few_tasks(int count)
+{
+	struct item *items = new_items(count);
+	struct weft_scope scope;
+	struct weft_lot *lot;
+	weft_time start;
+
+	weft_scope_open(&scope);
+	lot = open_lot(&scope, WEFT_FOREVER);
+	for (int i = 0; i < count; i++)
+		park(lot, &items[i]);
+	start = weft_now();
+	for (int i = 0; i < count; i++)
+		wf_parked_end(&items[i].parked, 0);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	start = weft_now() - start;
+	check_all(items, count, 0);
+	free(items);
+	return start;
+}
+
+static int measure_calls_with_few_tasks(void *arg)
+{
+	weft_time best = WEFT_FOREVER;
+
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		weft_time took = call_many_with_few_tasks(500);
+
+		best = took < best ? took : best;
+	}
+	ck_assert_int_lt(best, 250 * WEFT_MILLISECOND);
+	return 0;
+}
+
+/* Nor does the limit make time pass: a task that ends makes room for the next one, so that 500 calls by
+ * four tasks at once take less than a quarter of what a pause for each four would. */
+WF_TEST(limit_on_tasks_takes_no_time)
+{
+	struct weft_options options = { .tasks_max = 5 };
+
+	wf_assert_result(weft_run(measure_calls_with_few_tasks, NULL, &options), 0);
+}
+
 static bool is_short;
 
 static void *resize_unless_short(void *user, void *block, size_t old_bytes, size_t new_bytes)

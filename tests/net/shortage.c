@@ -5,6 +5,7 @@
  */
 #include "net/peer.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <weft/serve.h>
@@ -202,6 +203,131 @@ WF_TASK_TEST(stop_without_a_descriptor)
 	peer_close(peer);
 }
 
+/* ---- Descriptors that are somebody else's ----------------------------------------------------- */
+
+/* Descriptors that are open, looked for where this process has them. */
+static int open_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 512; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Beyond the connections that there may be: one that is on its way, and what belongs to the test. */
+enum { A_FEW = 3 };
+
+/* A server with so much room is dialled by more, and holds them for a while. At no time are there more
+ * descriptors than connections_max, but for a few; and all who waited are served. */
+static void check_flood(struct server *server, int max, int clients)
+{
+	int before, most = 0, status;
+	pid_t pid;
+
+	before = open_descriptors();
+	pid = start_clients(server->text, clients);
+	start(server);
+	for (int i = 0; i < 2000 && server->running < max; i++)
+		rest(1);
+	for (int i = 0; i < 50; i++) {
+		int now = open_descriptors();
+
+		ck_assert_int_le(server->running, max);
+		most = now > most ? now : most;
+		rest(1);
+	}
+	ck_assert_int_eq(server->running, max);
+	server->hold = false;
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		int now = open_descriptors();
+
+		ck_assert_int_le(server->running, max);
+		most = now > most ? now : most;
+		rest(1);
+	}
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EXIT_SUCCESS);
+	ck_assert_int_eq(server->served, clients);
+	ck_assert_int_le(most - before, max + A_FEW);
+	stop(server);
+}
+
+/* Listens with a backlog so small that a server has room for accepting ahead. */
+static void listen_shortly(struct server *server, int backlog)
+{
+	const struct weft_listen_options options = { .backlog = backlog };
+	struct weft_address address;
+
+	wf_assert_result(weft_listen("127.0.0.1:0", &options, &server->listener), 0);
+	wf_assert_result(weft_listener_address(server->listener, &address), 0);
+	(void)weft_address_format(&address, server->text);
+}
+
+/* A flood of connections takes no more descriptors than connections_max, and a few. */
+WF_TASK_TEST(flood_keeps_to_the_limit)
+{
+	struct server server = { .options.connections_max = 5, .hold = true };
+
+	server.listener = wf_listen_loopback(server.text);
+	check_flood(&server, 5, 100);
+}
+
+/* So it is with room for more than the backlog holds, where the engine may accept ahead. */
+WF_TASK_TEST(flood_keeps_to_the_limit_when_accepted_ahead)
+{
+	enum { MAX = 80, BACKLOG = 64 };
+	struct server server = { .options.connections_max = MAX, .hold = true };
+
+	listen_shortly(&server, BACKLOG);
+	check_flood(&server, MAX, MAX + BACKLOG - 4);
+}
+
+/* The default leaves some of the descriptors that the process may have to the program, also in a flood:
+ * with a large backlog and with a small one. */
+WF_TASK_TEST(flood_leaves_descriptors_to_the_program)
+{
+	enum { LIMIT = 128, MAX = LIMIT - 64, BACKLOG = 40 };
+	struct rlimit before, limit;
+
+	need_honest_limit();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = LIMIT;
+	for (int ahead = 0; ahead < 2; ahead++) {
+		struct server server = { .hold = true };
+
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		if (ahead)
+			listen_shortly(&server, BACKLOG);
+		else
+			server.listener = wf_listen_loopback(server.text);
+		check_flood(&server, MAX, MAX + BACKLOG - 4);
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	}
+}
+
+/* Out of descriptors, accepting ahead loses nobody either: all are served when there is room. */
+WF_TASK_TEST(out_of_descriptors_ahead)
+{
+	struct server server = { .options.connections_max = 1000, .hold = true };
+	pid_t clients;
+
+	need_honest_limit();
+	listen_shortly(&server, 30);
+	clients = start_clients(server.text, 40);
+	limit_descriptors(20);
+	start(&server);
+	for (int i = 0; i < 2000 && server.running < 20; i++)
+		rest(1);
+	ck_assert_int_eq(server.running, 20);
+	rest(50);
+	server.hold = false;
+	wait_for_clients(clients);
+	ck_assert_int_eq(server.served, 40);
+	stop(&server);
+}
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 struct thirst {
@@ -256,6 +382,85 @@ WF_TEST(out_of_memory_once)
 		ck_assert_uint_eq(thirst.tally.blocks, 0);
 	}
 	ck_assert_uint_gt(thirst.nth, CLIENTS); /* each connection took memory */
+}
+
+static bool is_short;
+
+static void *resize_unless_short(void *user, void *block, size_t old_bytes, size_t new_bytes)
+{
+	return new_bytes && is_short ? NULL : wf_tally_resize(user, block, old_bytes, new_bytes);
+}
+
+/* A connection that has nothing to do with the server, and its peer. */
+static int hear_for_a_while(void *arg)
+{
+	struct call *call = arg;
+
+	while (call->done < 5 && weft_read(call->conn, call->memory, 1) == 1)
+		call->done++;
+	return 0;
+}
+
+static int accept_without_memory(void *arg)
+{
+	enum { DIALLED = 10 };
+	bool ahead = *(bool *)arg;
+	struct server server = { .options.connections_max = 1000 };
+	char byte;
+	struct call call = { .memory = &byte };
+	struct weft_scope scope;
+	struct weft_stats before, after;
+	int peer, peers[DIALLED];
+
+	if (ahead)
+		listen_shortly(&server, 30);
+	else
+		server.listener = wf_listen_loopback(server.text);
+	call.conn = open_pair(&peer);
+	weft_scope_open(&scope);
+	SPAWN(&scope, hear_for_a_while, &call);
+	start(&server);
+	rest(5);
+	is_short = true;
+	for (int i = 0; i < DIALLED; i++) {
+		peers[i] = peer_dial(server.text);
+		peer_say(peers[i], "q");
+	}
+	rest(5);
+	wf_assert_result(weft_stats(&before), 0);
+	for (size_t i = 1; i <= 5; i++) {
+		peer_say(peer, "x");
+		rest(20);
+		ck_assert_uint_eq(call.done, i);
+	}
+	wf_assert_result(weft_stats(&after), 0);
+	is_short = false;
+	ck_assert_uint_lt(after.turns - before.turns, 500);
+	for (int i = 0; i < 1000 && server.served < DIALLED; i++)
+		rest(1);
+	for (int i = 0; i < DIALLED; i++) {
+		peer_hear(peers[i], "q");
+		peer_close(peers[i]);
+	}
+	stop(&server);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(call.conn);
+	peer_close(peer);
+	return 0;
+}
+
+/* While there is no memory to accept with, the other connections go on, the worker does not spin, and
+ * those who came meanwhile are served afterwards. */
+WF_TEST(accepting_without_memory_stops_nobody)
+{
+	for (int ahead = 0; ahead < 2; ahead++) {
+		struct wf_tally tally = { 0 };
+		struct weft_options options = { .allocator = { resize_unless_short, &tally } };
+		bool is_ahead = ahead;
+
+		wf_assert_result(weft_run(accept_without_memory, &is_ahead, &options), 0);
+		ck_assert_uint_eq(tally.blocks, 0);
+	}
 }
 
 static int hold_for_ever(struct weft_conn *conn, void *arg)
