@@ -534,4 +534,97 @@ WF_TEST(trimmed_stack_can_be_used)
 	end();
 }
 
+/* ---- Slabs that are given back --------------------------------------------------------------- */
+
+enum { SLABS = 3 };
+
+/* Uses all stacks of so many slabs, and leaves them cold. */
+static void use_slabs(int count)
+{
+	static struct wf_stack *taken[SLABS * WF_SLAB_SLOTS];
+
+	ck_assert_int_le(count, SLABS);
+	for (int i = 0; i < count * WF_SLAB_SLOTS; i++)
+		taken[i] = take();
+	for (int i = 0; i < count * WF_SLAB_SLOTS; i++)
+		wf_stacks_give(&stacks, taken[i]);
+	(void)wf_stacks_trim(&stacks, 0, ALL);
+	(void)wf_stacks_trim(&stacks, 0, ALL);
+	ck_assert_uint_eq(stacks.warm_count, 0);
+	ck_assert_uint_eq(stacks.slab_count, (uint32_t)count);
+}
+
+/* Slabs of nothing but cold stacks are released, so many at a time, down to the last one. */
+WF_TEST(empty_slabs_are_released)
+{
+	begin((struct wf_stacks_options){ .stack_bytes = 16 * 1024, .guard = WEFT_GUARD_CANARY });
+	use_slabs(SLABS);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 1), 1);
+	ck_assert_uint_eq(stacks.slab_count, SLABS - 1);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), SLABS - 2);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), 0);
+	ck_assert_uint_eq(stacks.slab_count, 1);
+	ck_assert_uint_eq(stacks.cold_count, WF_SLAB_SLOTS);
+	wf_stacks_give(&stacks, take());
+	end();
+}
+
+/* The stacks that have been promised stay. */
+WF_TEST(promised_stacks_are_not_released)
+{
+	begin((struct wf_stacks_options){ .stack_bytes = 16 * 1024, .guard = WEFT_GUARD_CANARY });
+	use_slabs(SLABS);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 2 * WF_SLAB_SLOTS + 1, 8), 0);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, WF_SLAB_SLOTS + 1, 8), 1);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, WF_SLAB_SLOTS, 8), 1);
+	ck_assert_uint_eq(stacks.slab_count, 1);
+	end();
+}
+
+/* A slab stays while one of its stacks is in use or warm. */
+WF_TEST(slabs_in_use_are_not_released)
+{
+	struct wf_stack *taken;
+
+	begin((struct wf_stacks_options){ .stack_bytes = 16 * 1024, .guard = WEFT_GUARD_CANARY });
+	use_slabs(SLABS);
+	taken = take();
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), SLABS - 1);
+	touch(taken);
+	wf_stacks_give(&stacks, taken);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), 0);
+	end();
+}
+
+/* With a slab go its guards, and others can be made by mprotect instead, also when the budget had been
+ * spent. */
+WF_TEST(budget_comes_back_with_the_slab)
+{
+	enum { BUDGET = WF_SLAB_SLOTS + 20 };
+
+	begin((struct wf_stacks_options){
+		.stack_bytes = 16 * 1024, .guard = WEFT_GUARD_MPROTECT, .guard_budget = BUDGET });
+	use_slabs(2);
+	ck_assert_int_eq(stacks.guard, WEFT_GUARD_CANARY);
+	ck_assert_uint_eq(stacks.guard_budget, 0);
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), 1);
+	ck_assert_int_eq(stacks.guard, WEFT_GUARD_MPROTECT);
+	/* One slab had all its guards, the other the rest. */
+	ck_assert(stacks.guard_budget == WF_SLAB_SLOTS ||
+		  stacks.guard_budget == BUDGET - WF_SLAB_SLOTS);
+	end();
+}
+
+/* Light guards have cost nothing, so nothing comes back with them, though mprotect is the means now. */
+WF_TEST(light_guards_give_no_budget)
+{
+	begin_light();
+	stacks.guard_budget = 10;
+	use_slabs(2);
+	stacks.guard = WEFT_GUARD_MPROTECT; /* as when a light guard could not be made */
+	ck_assert_uint_eq(wf_stacks_release(&stacks, 0, 8), 1);
+	ck_assert_uint_eq(stacks.guard_budget, 10);
+	end();
+}
+
 WF_MAIN("core/stack")

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory that is short, and memory that is given back: every block of the runtime, from start to
  * end, with tasks and connections in between. */
+#include "core/common.h"
 #include "core/worker.h"
-#include "harness/harness.h"
+#include "io/watch.h"
+#include "net/conn.h"
+#include "net/peer.h"
 
-#include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <weft/event.h>
-#include <weft/net.h>
-#include <weft/run.h>
+#include <weft/park.h>
 #include <weft/signals.h>
 
 /* ---- One allocation after another ------------------------------------------------------------ */
@@ -236,6 +238,228 @@ WF_TASK_TEST(idle_stacks_give_memory_back)
 	}
 	ck_assert_uint_le(worker->stacks.warm_count, WF_WARM_STACKS);
 	worker->poller->ops = real_ops;
+}
+
+enum { BURST = 20 * 1000 };
+
+/* So many tasks at once, each of which has its stack. */
+static void burst(int count)
+{
+	struct weft_scope scope;
+
+	weft_event_clear(&go);
+	weft_scope_open(&scope);
+	for (int i = 0; i < count; i++)
+		quietly(weft_spawn(&scope, wait_for_go, NULL) == 0);
+	wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	weft_event_set(&go);
+	wf_assert_result(weft_scope_close(&scope), 0);
+}
+
+static struct weft_stats stats_now(void)
+{
+	struct weft_stats stats;
+
+	wf_assert_result(weft_stats(&stats), 0);
+	return stats;
+}
+
+/* Control blocks and slabs of stacks that a burst needed go back, by and by. */
+WF_TASK_TEST(idle_blocks_and_slabs_are_released)
+{
+	struct weft_worker *worker = weft_worker_self();
+	struct wf_poller_ops ops = *worker->poller->ops;
+	struct weft_stats before, peak, after;
+
+	real_ops = worker->poller->ops;
+	ops.now = now_ahead;
+	ops.wait = wait_ahead;
+	worker->poller->ops = &ops;
+	before = stats_now();
+	burst(scaled(BURST));
+	peak = stats_now();
+	ck_assert_uint_gt(peak.stacks, before.stacks);
+	ck_assert_uint_ge(peak.bytes_tasks, (uint64_t)scaled(BURST) * sizeof(struct wf_task));
+	for (int i = 0; i < 200; i++) {
+		ahead += WEFT_SECOND;
+		wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	}
+	after = stats_now();
+	ck_assert_uint_le(after.stacks,
+			  2 * WF_SLAB_SLOTS); /* the warm ones may lie in another one */
+	ck_assert_uint_le(after.bytes_tasks, WF_CHUNKS_KEPT * WF_CHUNK_BYTES);
+	ck_assert_uint_le(after.bytes_stacks,
+			  (WF_WARM_STACKS + 1) * (uint64_t)sysconf(_SC_PAGESIZE));
+	worker->poller->ops = real_ops;
+}
+
+/* Bytes of memory that this process has. */
+static long resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long all, resident;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%ld %ld", &all, &resident), 2);
+	ck_assert_int_eq(fclose(file), 0);
+	return resident * sysconf(_SC_PAGESIZE);
+}
+
+/* Five seconds after 20,000 tasks have ended the process has no more memory than a fifth above what it
+ * had before. */
+WF_TASK_TEST(a_burst_leaves_no_memory_behind)
+{
+	long before, peak, after;
+
+	if (wf_is_slow() || WF_IS_EMULATED)
+		wf_skip("a tool keeps memory of its own");
+	burst(100); /* brings in code and tables that stay */
+	before = resident_bytes();
+	burst(BURST);
+	peak = after = resident_bytes();
+	ck_assert_int_gt(peak, 2 * before);
+	for (int i = 0; i < 50 && after > before + before / 5; i++) {
+		wf_assert_result(weft_sleep(100 * WEFT_MILLISECOND), 0);
+		after = resident_bytes();
+	}
+	ck_assert_int_le(after, before + before / 5);
+}
+
+/* ---- What the counters say ------------------------------------------------------------------- */
+
+static int stay_parked(struct weft_watch *watch, int why, void *arg)
+{
+	(void)watch;
+	(void)arg;
+	wf_assert_result(why, -ECANCELED);
+	return 0;
+}
+
+enum { WATCHES = 10 };
+
+/* Connections and watches are counted with their bytes while they are open, and those parked. */
+WF_TASK_TEST(watches_are_counted)
+{
+	const struct weft_stats before = stats_now();
+	struct weft_conn *conns[WATCHES];
+	struct weft_watch *watches[WATCHES];
+	struct weft_scope scope;
+	struct weft_lot *lot;
+	int peers[WATCHES];
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_lot_open(&scope, stay_parked, NULL, WEFT_FOREVER, &lot), 0);
+	for (int i = 0; i < WATCHES; i++) {
+		conns[i] = open_pair(&peers[i]);
+		wf_assert_result(weft_watch_open(peers[i], NULL, &watches[i]), 0);
+	}
+	ck_assert_uint_eq(stats_now().bytes_watches - before.bytes_watches,
+			  WATCHES * (sizeof(struct weft_conn) + sizeof(struct weft_watch)));
+	for (uint64_t i = 0; i < WATCHES; i++) {
+		ck_assert_uint_eq(stats_now().parked, 2 * i);
+		wf_assert_result(weft_park(lot, weft_conn_watch(conns[i])), 0);
+		wf_assert_result(weft_park(lot, watches[i]), 0);
+	}
+	ck_assert_uint_eq(stats_now().parked, 2 * WATCHES);
+	weft_scope_cancel(&scope);
+	wf_assert_result(weft_scope_close(&scope), -ECANCELED);
+	ck_assert_uint_eq(stats_now().parked, 0);
+	for (int i = 0; i < WATCHES; i++) {
+		weft_close(conns[i]);
+		weft_watch_close(watches[i]);
+		peer_close(peers[i]);
+	}
+	ck_assert_uint_eq(stats_now().bytes_watches, before.bytes_watches);
+}
+
+static int fill_one(void *arg)
+{
+	struct call *call = arg;
+	struct weft_input input;
+
+	call->result = weft_fill(call->conn, &input);
+	return 0;
+}
+
+static int count_buffers(void *arg)
+{
+	enum { BYTES = 4096 };
+	const struct wf_tally *tally = arg;
+	struct call calls[2] = { { 0 } };
+	struct weft_scope scope;
+	int peers[2];
+
+	weft_scope_open(&scope);
+	for (int i = 0; i < 2; i++)
+		calls[i].conn = open_pair(&peers[i]);
+	peer_say(peers[0], "abc");
+	SPAWN(&scope, fill_one, &calls[0]);
+	rest(1);
+	ck_assert_uint_eq(stats_now().buffers, 1);
+	ck_assert_uint_eq(stats_now().bytes_buffers, BYTES);
+	ck_assert_uint_eq(stats_now().buffer_waits, 0);
+	peer_say(peers[1], "defg");
+	SPAWN(&scope, fill_one, &calls[1]); /* in line, for the only one */
+	rest(1);
+	ck_assert_uint_eq(stats_now().buffers, 1);
+	ck_assert_uint_eq(stats_now().buffer_waits, 1);
+	SPAWN(&scope, fill_one, &calls[0]); /* waits for more, and keeps what it has elsewhere */
+	rest(2);
+	ck_assert_int_eq(calls[1].result, 4);
+	ck_assert_uint_eq(stats_now().buffers, 1);
+	ck_assert_uint_eq(stats_now().buffers_peak, 1);
+	ck_assert_uint_eq(stats_now().bytes_buffers, BYTES + sizeof(struct wf_block) + 3);
+	weft_consume(calls[1].conn, 4);
+	ck_assert_uint_eq(stats_now().buffers, 0);
+	peer_say(peers[0], "d");
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_uint_eq(stats_now().buffers, 1);
+	weft_consume(calls[0].conn, 4);
+	ck_assert_uint_eq(stats_now().buffers, 0);
+	ck_assert_uint_eq(stats_now().bytes_buffers, BYTES); /* it is kept for the next one */
+	ck_assert_uint_eq(stats_now().bytes_allocated, tally->bytes);
+	for (int i = 0; i < 2; i++) {
+		weft_close(calls[i].conn);
+		peer_close(peers[i]);
+	}
+	return 0;
+}
+
+/* Buffers are counted while they are lent, input that is kept elsewhere with its bytes, and tasks that
+ * had to wait for one. */
+WF_TEST(buffers_are_counted)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally),
+					.buffer_bytes = 4096,
+					.buffers_max = 1 };
+
+	wf_assert_result(weft_run(count_buffers, &tally, &options), 0);
+	ck_assert_uint_eq(tally.blocks, 0);
+}
+
+/* Stacks count with a page each while they are in use or kept warm, tasks with their control blocks. */
+WF_TASK_TEST(stacks_and_tasks_are_counted)
+{
+	enum { TASKS = 50 };
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct weft_stats stats;
+	struct weft_scope scope;
+
+	ck_assert_uint_eq(stats_now().bytes_stacks, page);
+	ck_assert_uint_eq(stats_now().bytes_tasks, sizeof(struct wf_task));
+	weft_event_clear(&go);
+	weft_scope_open(&scope);
+	for (int i = 0; i < TASKS; i++)
+		wf_assert_result(weft_spawn(&scope, wait_for_go, NULL), 0);
+	wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	stats = stats_now();
+	ck_assert_uint_eq(stats.tasks, TASKS + 1);
+	ck_assert_uint_eq(stats.bytes_stacks, (TASKS + 1) * page);
+	ck_assert_uint_eq(stats.bytes_tasks, (TASKS + 1) * sizeof(struct wf_task));
+	weft_event_set(&go);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_uint_eq(stats_now().bytes_stacks, (TASKS + 1) * page);
 }
 
 /* ---- Address space --------------------------------------------------------------------------- */
