@@ -953,6 +953,66 @@ WF_TASK_TEST(urgent_data_keeps_no_connection_open)
 	}
 }
 
+/* Connections that hear more between the report of their input and its receipt. */
+struct gossip {
+	struct server server; /* first: the handler's argument */
+	int peers[10];
+	int calls, ended, idle;
+	bool told;
+};
+
+static int listen_and_tell(struct weft_conn *conn, void *arg)
+{
+	struct gossip *gossip = arg;
+	struct weft_input input;
+	ssize_t n;
+
+	gossip->calls++;
+	if (!gossip->told)
+		for (int i = 0; i < 10; i++)
+			peer_say(gossip->peers[i], "more");
+	gossip->told = true;
+	n = weft_fill(conn, &input);
+	ck_assert_int_gt(n, 0);
+	weft_consume(conn, input.bytes);
+	return 0;
+}
+
+static void count_idle(struct weft_conn *conn, int why, void *arg)
+{
+	struct gossip *gossip = arg;
+
+	(void)conn;
+	gossip->ended++;
+	gossip->idle += why == WEFT_EDEADLINE;
+}
+
+/* What has been received when it is reported neither calls a handler nor takes a connection off its idle
+ * time. */
+WF_TASK_TEST(late_reports_keep_no_connection_open)
+{
+	struct gossip gossip = { .server.options = { .parks = true,
+						     .ended = count_idle,
+						     .idle_ns = 80 * WEFT_MILLISECOND } };
+
+	start(&gossip.server, listen_and_tell);
+	for (int i = 0; i < 10; i++)
+		gossip.peers[i] = peer_dial(gossip.server.text);
+	rest(10);
+	for (int i = 0; i < 10; i++)
+		peer_say(gossip.peers[i], "one");
+	for (int i = 0; i < 1000 && gossip.ended < 10; i++)
+		rest(1);
+	ck_assert_int_eq(gossip.ended, 10);
+	ck_assert_int_eq(gossip.idle, 10);
+	ck_assert_int_ge(gossip.calls, 10);
+	for (int i = 0; i < 10; i++) {
+		peer_hear_end(gossip.peers[i]);
+		peer_close(gossip.peers[i]);
+	}
+	stop(&gossip.server);
+}
+
 /* A server whose handler tries to park its connection elsewhere. */
 struct valet {
 	struct server server; /* first: the handler's argument */
