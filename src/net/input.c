@@ -134,7 +134,8 @@ int64_t wf_conn_fetch(struct weft_conn *conn)
 
 	if (n <= 0)
 		wf_conn_put_away(conn);
-	if (n != -EAGAIN) {
+	/* The handler may make room before it fills; if it does not that says so again. */
+	if (n != -EAGAIN && n != -EMSGSIZE) {
 		conn->watch.parked.why = (int)n;
 		conn->watch.file.bits |= WF_CONN_FETCHED;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the handler of a server that parks finds when it is called: the input that has come, by whatever
  * call it reads. */
+#include "core/pool.h"
 #include "net/peer.h"
 
 #include <weft/serve.h>
@@ -141,6 +142,85 @@ WF_TASK_TEST(both_ways_see_one_stream)
 	}
 	peer_close(peer);
 	close_house(&house);
+}
+
+static int fill_after_reading(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_input input;
+	char bytes[6];
+	ssize_t n = weft_read(conn, bytes, 1);
+
+	house->calls++;
+	if (n <= 0)
+		return (int)n;
+	n = weft_fill(conn, &input);
+	ck_assert_int_eq(n, 5);
+	ck_assert_uint_eq(input.bytes, 5);
+	memcpy(bytes + 1, input.data, 5);
+	weft_consume(conn, 5);
+	return weft_write(conn, bytes, 6, NULL);
+}
+
+/* After a weft_read that has left something unseen weft_fill shows that, and waits for no more. */
+WF_TASK_TEST(weft_fill_shows_what_weft_read_has_left)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, fill_after_reading);
+	peer = peer_dial(house.text);
+	for (int round = 1; round <= 3; round++) {
+		peer_say(peer, "abcdef");
+		expect_answer(&house, round, peer, "abcdef");
+	}
+	peer_close(peer);
+	close_house(&house);
+}
+
+/* ---- A full buffer --------------------------------------------------------------------------- */
+
+enum { SMALL = 256, ROOM = SMALL - sizeof(struct wf_block) };
+
+static int make_room_first(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_input input;
+	ssize_t n;
+
+	if (++house->calls == 2)
+		weft_consume(conn, ROOM);
+	n = weft_fill(conn, &input);
+	house->last = (int)n;
+	return n < 0 ? (int)n : 0;
+}
+
+static int fill_up_between_calls(void *arg)
+{
+	static const char bytes[ROOM];
+	struct house house = { 0 };
+	int peer;
+
+	(void)arg;
+	open_house(&house, make_room_first);
+	peer = peer_dial(house.text);
+	peer_send(peer, bytes, ROOM);
+	expect_calls(&house, 1);
+	ck_assert_int_eq(house.last, ROOM);
+	peer_say(peer, "more");
+	expect_calls(&house, 2);
+	wf_assert_result(house.last, 4);
+	peer_close(peer);
+	close_house(&house);
+	return 0;
+}
+
+/* A handler that makes room before it fills is not told that there was none when it was called. */
+WF_TEST(room_is_looked_for_when_filling)
+{
+	struct weft_options options = { .buffer_bytes = SMALL };
+
+	wf_assert_result(weft_run(fill_up_between_calls, NULL, &options), 0);
 }
 
 /* ---- Handlers that do not read --------------------------------------------------------------- */
