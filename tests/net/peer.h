@@ -117,12 +117,14 @@ static inline int peer_socket(const struct weft_address *address)
 static inline int peer_connect(int fd, const char *text)
 {
 	struct weft_address address;
+	int r;
 
 	wf_assert_result(weft_address_parse(text, &address, NULL), 0);
-	return connect(fd, (const struct sockaddr *)(const void *)address.storage.bytes,
-		       address.length) < 0 ?
-		       errno :
-		       0;
+	do /* the end of an earlier run's ring interrupts it; the next call goes on waiting */
+		r = connect(fd, (const struct sockaddr *)(const void *)address.storage.bytes,
+			    address.length);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? errno : 0;
 }
 
 /* Connects to a listener; the kernel does it without the listener's help, up to its backlog. */
