@@ -153,8 +153,10 @@ void wf_ready_fail(struct wf_file *file, uint8_t what, int error)
 	file->watched &= (uint8_t)~what;
 	if (what & WF_WATCH_INPUT && file->reader)
 		wf_ready_settle(file->reader, error);
-	else if (what & WF_WATCH_INPUT && file->parked)
-		file->kind->readable(file); /* finds out itself */
+	else if (what & WF_WATCH_INPUT && file->parked) {
+		file->readable = true; /* the next receive tells */
+		file->kind->readable(file);
+	}
 	if (what & WF_WATCH_OUTPUT && file->writer)
 		wf_ready_settle(file->writer, error);
 }
@@ -210,8 +212,10 @@ bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file)
 {
 	struct pollfd poll_fd = { .fd = file->fd, .events = POLLIN | POLLRDHUP };
 
+	int n = poll(&poll_fd, 1, 0);
+
 	(void)poller;
-	return poll(&poll_fd, 1, 0) > 0;
+	return n > 0 || (n < 0 && errno != EINTR); /* forbidden: whoever wants it finds out */
 }
 
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file)

@@ -158,7 +158,8 @@ static void withdraw(struct engine *engine, uint64_t tag)
 static struct wf_accepts *accepts_of(struct engine *engine, const struct wf_op *op)
 {
 	struct wf_file *file = op->file;
-	uint32_t capacity = op->u.accept.backlog + AHEAD_MAX;
+	uint32_t capacity =
+		engine->ring.cq.ring_entries + AHEAD_MAX + 1; /* what one look may find */
 	size_t bytes = sizeof *file->accepts + capacity * sizeof file->accepts->fds[0];
 	struct wf_accepts *accepts = file->accepts;
 
@@ -189,7 +190,7 @@ static void reset(int fd)
 
 static void push(struct wf_accepts *accepts, int fd)
 {
-	if (accepts->count == accepts->capacity) /* more came at once than a backlog holds */
+	if (accepts->count == accepts->capacity) /* the ring has overflowed */
 		reset(fd);
 	else
 		accepts->fds[(accepts->first + accepts->count++) % accepts->capacity] = fd;
@@ -258,7 +259,8 @@ static bool submit(struct wf_poller *poller, struct wf_op *op)
 	if (!accepts)
 		return true;
 	op->waiter.result = -EAGAIN;
-	room = op->u.accept.room;
+	/* Besides those ahead: the one that is asked for now, and one more than the backlog's number. */
+	room = op->u.accept.room > 2 ? op->u.accept.room - 2 : 0;
 	accepts->ahead_max = room > op->u.accept.backlog ? room - op->u.accept.backlog : 0;
 	if (accepts->ahead_max > AHEAD_MAX)
 		accepts->ahead_max = AHEAD_MAX;
@@ -304,37 +306,6 @@ static void end_accepts(struct engine *engine, struct wf_file *file)
 		       sizeof *accepts + accepts->capacity * sizeof accepts->fds[0]);
 	file->accepts = NULL;
 	withdraw(engine, wf_ready_tag(file) | ACCEPT_TAG);
-}
-
-/* ---- Closing --------------------------------------------------------------------------------- */
-
-/* The kernel does the work that has gathered in portions, and the end of a poll is the last of it. */
-static void run_gathered_work(struct io_uring *ring)
-{
-	enum { PORTIONS_MAX = 4096 }; /* others go on gathering more */
-
-	for (int i = 0; i < PORTIONS_MAX; i++) {
-		(void)io_uring_submit_and_get_events(ring);
-		if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
-			return;
-	}
-}
-
-static void close_file(struct wf_poller *poller, struct wf_file *file)
-{
-	struct engine *engine = engine_of(poller);
-
-	wf_ready_leave(&engine->ready, file);
-	if (file->watched) {
-		if (file->kind->is_listener)
-			end_accepts(engine, file);
-		else if (file->watched & WF_WATCH_INPUT)
-			withdraw(engine, wf_ready_tag(file));
-		if (file->watched & WF_WATCH_OUTPUT)
-			withdraw(engine, wf_ready_tag(file) | OUTPUT_TAG);
-		run_gathered_work(&engine->ring);
-	}
-	wf_ready_close(file);
 }
 
 /* ---- Completions ----------------------------------------------------------------------------- */
@@ -390,6 +361,43 @@ static void reap(struct engine *engine)
 	io_uring_cq_advance(&engine->ring, count);
 }
 
+/* ---- Closing --------------------------------------------------------------------------------- */
+
+/* The kernel does the work that has gathered in portions, and the end of a poll is the last of it. What
+ * that completes is looked at each time, so that a listener that accepts ahead keeps its limit; it makes
+ * tasks ready and does nothing else. */
+static void run_gathered_work(struct engine *engine)
+{
+	struct io_uring *ring = &engine->ring;
+	enum { PORTIONS_MAX = 4096 }; /* others go on gathering more */
+
+	for (int i = 0; i < PORTIONS_MAX; i++) {
+		(void)io_uring_submit_and_get_events(ring);
+		reap(engine);
+		if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & IORING_SQ_TASKRUN))
+			return;
+	}
+}
+
+static void close_file(struct wf_poller *poller, struct wf_file *file)
+{
+	struct engine *engine = engine_of(poller);
+
+	wf_ready_leave(&engine->ready, file);
+	if (file->watched) {
+		if (file->kind->is_listener)
+			end_accepts(engine, file);
+		else if (file->watched & WF_WATCH_INPUT)
+			withdraw(engine, wf_ready_tag(file));
+		if (file->watched & WF_WATCH_OUTPUT)
+			withdraw(engine, wf_ready_tag(file) | OUTPUT_TAG);
+		run_gathered_work(engine);
+	}
+	wf_ready_close(file);
+}
+
+/* ---- Waiting --------------------------------------------------------------------------------- */
+
 static void enter(struct engine *engine, weft_time deadline)
 {
 	struct io_uring *ring = &engine->ring;
@@ -412,8 +420,11 @@ static void wait_for_completions(struct wf_poller *poller, weft_time deadline)
 {
 	struct engine *engine = engine_of(poller);
 
-	if (wf_unlikely(engine->wake_ended) && poll_input(engine, engine->wake_fd, WAKE_TAG) == 0)
-		engine->wake_ended = false;
+	if (wf_unlikely(engine->wake_ended)) {
+		engine->wake_ended = poll_input(engine, engine->wake_fd, WAKE_TAG) < 0;
+		if (engine->wake_ended) /* for lack of memory: nobody could wake this sleep */
+			deadline = 0;
+	}
 	enter(engine, deadline);
 	reap(engine);
 }

@@ -130,8 +130,12 @@ static int64_t fill(struct weft_conn *conn)
 
 int64_t wf_conn_fetch(struct weft_conn *conn)
 {
-	int64_t n = take(conn);
+	struct wf_file *file = &conn->watch.file;
+	int64_t n;
 
+	file->bits |= WF_CONN_FILLING;
+	n = take(conn);
+	file->bits &= (uint8_t)~WF_CONN_FILLING;
 	if (n <= 0)
 		wf_conn_put_away(conn);
 	/* The handler may make room before it fills; if it does not that says so again. */

@@ -157,6 +157,11 @@ static int begin(struct server *server, struct weft_conn *conn)
 	return wf_watch_park(server->lot, &conn->watch);
 }
 
+static bool is_stop(int code)
+{
+	return code == -ECANCELED || code == WEFT_EDEADLINE || code == WEFT_ESTOPPING;
+}
+
 /* Gives an accepted connection its task, or parks it. While memory for one is short it waits: the connection has
  * been promised to its peer. */
 static int start(struct server *server, struct weft_conn *conn)
@@ -172,7 +177,7 @@ static int start(struct server *server, struct weft_conn *conn)
 			r = weft_sleep(RETRY_NS);
 		if (r < 0) {
 			leave(server, conn, r);
-			return r;
+			return is_stop(r) ? r : weft_yield(); /* one connection is not the server */
 		}
 	}
 	return weft_yield();

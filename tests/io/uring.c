@@ -205,7 +205,9 @@ static int cancel_all(void *arg)
 				calls[i].conn); /* more polls to be taken back than submissions */
 		wf_assert_result(weft_scope_close(&scope), 0);
 		for (int i = 0; i < COUNT; i++) {
-			quietly(calls[i].result == WEFT_ECLOSED);
+			/* Closing looks at what has come: a reader may have its byte. */
+			quietly(calls[i].result == WEFT_ECLOSED ||
+				(i % 2 == 0 && calls[i].result == 1 && bytes[i] == 'x'));
 			quietly(close(peers[i]) == 0);
 		}
 	}
