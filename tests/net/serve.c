@@ -838,6 +838,8 @@ WF_TASK_TEST(request_may_come_with_the_connection)
 			if (i % 2)
 				ck_assert_int_eq(shutdown(peers[i], SHUT_WR), 0);
 		}
+		for (int i = 0; i < 1000 && house.ended < 5; i++)
+			rest(1);
 		rest(10);
 		for (int i = 0; i < 10; i++) {
 			peer_hear(peers[i], "hello\n");
