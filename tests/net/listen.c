@@ -4,6 +4,7 @@
 #include "net/crowd.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -587,6 +588,36 @@ WF_TEST(without_memory_it_stays_in_the_backlog)
 	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
 
 	wf_assert_result(weft_run(accept_without_memory, &tally, &options), 0);
+	ck_assert_uint_eq(tally.blocks, 0);
+}
+
+static int accept_from_a_large_backlog(void *arg)
+{
+	enum { LITTLE = 128 * 1024 };
+	const struct weft_listen_options options = { .backlog = INT_MAX };
+	const struct wf_tally *tally = arg;
+	struct weft_listener *listener;
+	struct weft_conn *conn;
+	size_t before;
+	int r = 0;
+
+	wf_assert_result(weft_listen("127.0.0.1:0", &options, &listener), 0);
+	before = tally->bytes;
+	WEFT_DEADLINE(weft_after(20 * WEFT_MILLISECOND))
+		r = weft_accept(listener, &conn);
+	wf_assert_result(r, WEFT_EDEADLINE);
+	ck_assert_uint_lt(tally->bytes, before + LITTLE);
+	weft_listener_close(listener);
+	return 0;
+}
+
+/* Memory for those who may wait is the kernel's: accepting takes little, however large the backlog. */
+WF_TEST(large_backlog_costs_little)
+{
+	struct wf_tally tally = { 0 };
+	struct weft_options options = { .allocator = wf_tally_allocator(&tally) };
+
+	wf_assert_result(weft_run(accept_from_a_large_backlog, &tally, &options), 0);
 	ck_assert_uint_eq(tally.blocks, 0);
 }
 
