@@ -631,6 +631,36 @@ WF_TASK_TEST(report_under_way_misses_the_next_owner_of_the_number)
 	}
 }
 
+/* ---- Descriptors ------------------------------------------------------------------------------ */
+
+/* Where the process may have no descriptors, the kernel refuses to poll one either: input still calls. */
+WF_TASK_TEST(input_calls_without_descriptors)
+{
+	struct guest guest = { 0 };
+	struct rlimit before, none;
+	struct weft_scope scope;
+	struct weft_lot *lot;
+	int fds[2];
+
+	open_pipe(fds);
+	weft_scope_open(&scope);
+	lot = open_lot(&scope);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	enter(&guest, fds[0], lot);
+	rest(2);
+	write_byte(fds[1]);
+	expect_calls(&guest, 1);
+	wf_assert_result(guest.why, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	weft_watch_close(guest.watch);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	peer_close(fds[0]);
+	peer_close(fds[1]);
+}
+
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 struct shortage {
