@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/peer.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -1209,6 +1210,48 @@ WF_TASK_TEST(failed_bursts_are_counted)
 	peer_close(peer);
 	expect_ended(&house, 1001);
 	close_house(&house);
+}
+
+static int ignore_watch(struct weft_watch *watch, int why, void *arg)
+{
+	(void)watch;
+	(void)why;
+	(void)arg;
+	return 0;
+}
+
+/* A connection that cannot be parked, as its number is that of a watch whose descriptor was closed too
+ * early, ends by itself: the server goes on. */
+WF_TASK_TEST(one_connection_that_cannot_be_parked_ends_alone)
+{
+	struct house house = { 0 };
+	struct weft_scope scope;
+	struct weft_watch *watch;
+	struct weft_lot *lot;
+	int fds[2], peer;
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_lot_open(&scope, ignore_watch, NULL, WEFT_FOREVER, &lot), 0);
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	wf_assert_result(weft_watch_open(fds[0], NULL, &watch), 0);
+	wf_assert_result(weft_park(lot, watch), 0);
+	rest(1); /* the kernel watches it */
+	open_house(&house);
+	peer = peer_dial(house.server.text);
+	peer_close(
+		fds[0]); /* the mistake; the server has not run yet, and accepts with this number */
+	expect_ended(&house, 1);
+	ck_assert(!house.server.ended);
+	peer_hear_end(peer);
+	peer_close(peer);
+	weft_watch_close(watch);
+	peer = peer_dial(house.server.text);
+	talk(peer, "hello\n");
+	peer_close(peer);
+	expect_ended(&house, 2);
+	stop(&house.server);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	peer_close(fds[1]);
 }
 
 /* Swallows what a flood brings, a burst at a time; anything else is answered. */
