@@ -223,6 +223,111 @@ WF_TEST(room_is_looked_for_when_filling)
 	wf_assert_result(weft_run(fill_up_between_calls, NULL, &options), 0);
 }
 
+/* ---- The only buffer --------------------------------------------------------------------------- */
+
+/* Two connections and one buffer: the second one's handler holds it. */
+struct queue {
+	struct house house; /* first: the handler's argument */
+	struct weft_conn *first;
+	int peers[2];
+	bool hold;
+};
+
+static int hold_the_buffer(struct weft_conn *conn, void *arg)
+{
+	struct queue *queue = arg;
+	struct weft_input input;
+	ssize_t n;
+	int r = 0;
+
+	queue->house.calls++;
+	n = weft_fill(conn, &input);
+	queue->house.last = (int)n;
+	if (n <= 0)
+		return (int)n;
+	if (!queue->first) {
+		queue->first = conn;
+		return 0; /* a part of a message, that is kept without a buffer */
+	}
+	while (conn != queue->first && queue->hold && r == 0)
+		r = weft_sleep(WEFT_MILLISECOND);
+	weft_consume(conn, input.bytes);
+	return r;
+}
+
+/* Afterwards the server receives for the first connection, and is in line for the buffer. */
+static void open_queue(struct queue *queue)
+{
+	struct house *house = &queue->house;
+	char bytes[4];
+
+	queue->hold = true;
+	open_house(house, hold_the_buffer);
+	for (int i = 0; i < 2; i++)
+		queue->peers[i] = peer_dial(house->text);
+	peer_say(queue->peers[0], "abc");
+	expect_calls(house, 1);
+	peer_say(queue->peers[1], "x");
+	expect_calls(house, 2);
+	peer_say(queue->peers[0], "def");
+	for (int i = 0; i < 1000 && recv(weft_conn_fd(queue->first), bytes, sizeof bytes,
+					 MSG_PEEK | MSG_DONTWAIT) != 3;
+	     i++)
+		rest(1);
+	expect_calls(house, 2);
+}
+
+static void close_queue(struct queue *queue)
+{
+	close_house(&queue->house);
+	peer_close(queue->peers[0]);
+	peer_close(queue->peers[1]);
+}
+
+static int read_during_the_first_receive(void *arg)
+{
+	struct queue queue = { 0 };
+	char bytes[16];
+
+	(void)arg;
+	open_queue(&queue);
+	wf_assert_result(weft_read(queue.first, bytes, sizeof bytes), -EBUSY);
+	queue.hold = false;
+	expect_calls(&queue.house, 3);
+	ck_assert_int_eq(queue.house.last, 3);
+	close_queue(&queue);
+	return 0;
+}
+
+/* A second reader is refused also while the server receives and no handler does, and takes nothing. */
+WF_TEST(second_reader_during_the_first_receive_is_busy)
+{
+	struct weft_options options = { .buffers_max = 1 };
+
+	wf_assert_result(weft_run(read_during_the_first_receive, NULL, &options), 0);
+}
+
+static int close_during_the_first_receive(void *arg)
+{
+	struct queue queue = { 0 };
+
+	(void)arg;
+	open_queue(&queue);
+	weft_close(queue.first);
+	expect_calls(&queue.house, 3); /* the buffer is still held */
+	wf_assert_result(queue.house.last, WEFT_ECLOSED);
+	close_queue(&queue);
+	return 0;
+}
+
+/* Closing ends the server's own receive at once, as it ends a handler's: it does not wait for a buffer. */
+WF_TEST(close_ends_the_first_receive)
+{
+	struct weft_options options = { .buffers_max = 1 };
+
+	wf_assert_result(weft_run(close_during_the_first_receive, NULL, &options), 0);
+}
+
 /* ---- Handlers that do not read --------------------------------------------------------------- */
 
 static int ignore_twice(struct weft_conn *conn, void *arg)
