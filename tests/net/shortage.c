@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <weft/park.h>
 #include <weft/serve.h>
 
 /* ---- Clients --------------------------------------------------------------------------------- */
@@ -305,6 +306,109 @@ WF_TASK_TEST(flood_leaves_descriptors_to_the_program)
 		check_flood(&server, MAX, MAX + BACKLOG - 4);
 		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	}
+}
+
+/* ---- Closing while they come ------------------------------------------------------------------ */
+
+enum { WATCHES = 40, EACH = 5 };
+
+static int ignore(struct weft_watch *watch, int why, void *arg)
+{
+	(void)watch;
+	(void)why;
+	(void)arg;
+	return 0;
+}
+
+/* A watched connection, and its other end. */
+struct watched {
+	struct weft_conn *conn;
+	int peer;
+};
+
+static void watch_all(struct watched *watched, struct weft_lot *lot)
+{
+	for (int i = 0; i < WATCHES; i++) {
+		watched[i].conn = open_pair(&watched[i].peer);
+		wf_assert_result(weft_park(lot, weft_conn_watch(watched[i].conn)), 0);
+	}
+}
+
+/* Begins to connect: beyond the backlog the kernel lets a client wait. */
+static int knock(const struct weft_address *address)
+{
+	int fd = peer_socket(address);
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	if (connect(fd, (const struct sockaddr *)(const void *)address->storage.bytes,
+		    address->length) < 0)
+		ck_assert(errno == EINPROGRESS || errno == EINTR);
+	return fd;
+}
+
+/* Some knock before each close, which enters the kernel though the task does not wait. Returns the most
+ * descriptors that were open meanwhile, apart from those of the peers and the watched. */
+static int close_while_they_knock(struct watched *watched, const struct weft_address *address,
+				  int *ret_peers)
+{
+	int most = 0, before = 2 * WATCHES;
+
+	for (int i = 0; i < WATCHES; i++) {
+		int now;
+
+		for (int j = 0; j < EACH; j++, before++)
+			*ret_peers++ = knock(address);
+		(void)usleep(
+			300); /* the kernel's part of connecting, while this worker has no turn */
+		weft_close(watched[i].conn);
+		before--;
+		now = open_descriptors() - before;
+		most = now > most ? now : most;
+	}
+	return most;
+}
+
+static void expect_no_reset(int *peers)
+{
+	char byte;
+
+	for (int i = 0; i < WATCHES * EACH; i++) {
+		ck_assert_int_eq(recv(peers[i], &byte, 1, MSG_DONTWAIT), -1);
+		ck_assert_int_eq(errno, EAGAIN);
+	}
+}
+
+/* Closing what is watched lets the engine accept in the middle of a task's turn: also then it keeps to
+ * connections_max and a few, and drops nobody whom it has accepted. */
+WF_TASK_TEST(closing_keeps_to_the_limit)
+{
+	enum { MAX = 40, BACKLOG = 4 };
+	struct server server = { .options = { .connections_max = MAX, .parks = true } };
+	int before, most, peers[WATCHES * EACH];
+	struct watched watched[WATCHES];
+	struct weft_address address;
+	struct weft_scope scope;
+	struct weft_lot *lot;
+
+	need_descriptors(512);
+	weft_scope_open(&scope);
+	wf_assert_result(weft_lot_open(&scope, ignore, NULL, WEFT_FOREVER, &lot), 0);
+	listen_shortly(&server, BACKLOG);
+	wf_assert_result(weft_listener_address(server.listener, &address), 0);
+	before = open_descriptors();
+	watch_all(watched, lot);
+	start(&server);
+	rest(20);
+	most = close_while_they_knock(watched, &address, peers);
+	ck_assert_int_le(most - before, MAX + A_FEW);
+	rest(50);
+	expect_no_reset(peers);
+	stop(&server);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	for (int i = 0; i < WATCHES * EACH; i++)
+		peer_close(peers[i]);
+	for (int i = 0; i < WATCHES; i++)
+		peer_close(watched[i].peer);
 }
 
 /* Out of descriptors, accepting ahead loses nobody either: all are served when there is room. */
