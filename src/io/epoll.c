@@ -16,19 +16,15 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <weft/error.h>
 
 enum { EVENTS_MAX = 256 };
 
-static const uint64_t WAKE_TAG = UINT64_MAX;
-
 struct engine {
 	struct wf_ready ready;
 	int epoll_fd;
-	int wake_fd;
 	bool no_pwait2;
 	struct epoll_event events[EVENTS_MAX];
 };
@@ -112,29 +108,18 @@ static void wait_for_events(struct wf_poller *poller, weft_time deadline)
 	for (int i = 0; i < count; i++) {
 		const struct epoll_event *event = &engine->events[i];
 		struct wf_file *file;
-		uint64_t wakes;
 
-		if (event->data.u64 == WAKE_TAG)
-			(void)!read(engine->wake_fd, &wakes,
-				    sizeof wakes); /* EAGAIN: read already */
+		if (event->data.u64 == WF_READY_WAKE_TAG)
+			wf_ready_take_wakes(&engine->ready);
 		else if ((file = wf_ready_find(&engine->ready, event->data.u64)) != NULL)
 			wf_ready_report(&engine->ready, file, event->events, 0);
 	}
-}
-
-static void wake(struct wf_poller *poller)
-{
-	uint64_t one = 1;
-	ssize_t n = write(engine_of(poller)->wake_fd, &one, sizeof one);
-
-	(void)n; /* EAGAIN: the counter is full, so a wake is under way */
 }
 
 static void done(struct wf_poller *poller)
 {
 	struct engine *engine = engine_of(poller);
 
-	(void)close(engine->wake_fd);
 	(void)close(engine->epoll_fd);
 	wf_ready_done(&engine->ready);
 	wf_memory_free(engine->ready.memory, engine, sizeof *engine);
@@ -150,40 +135,37 @@ static const struct wf_poller_ops epoll_ops = {
 	.park = wf_ready_park,
 	.close = close_file,
 	.wait = wait_for_events,
-	.wake = wake,
+	.wake = wf_ready_wake,
 };
 
 int wf_epoll_new(struct wf_memory *memory, struct wf_poller **ret_poller)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = WAKE_TAG };
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = WF_READY_WAKE_TAG };
 	struct engine *engine = wf_memory_new(memory, sizeof *engine);
 	int r;
 
 	if (!engine)
 		return -ENOMEM;
 	*engine = (struct engine){ .ready.poller.ops = &epoll_ops, .ready.watch = watch };
-	wf_ready_init(&engine->ready, memory);
+	r = wf_ready_init(&engine->ready, memory);
+	if (r < 0)
+		goto free_engine;
 	engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (engine->epoll_fd < 0) {
 		r = -errno;
-		goto free_engine;
+		goto done_ready;
 	}
-	engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (engine->wake_fd < 0) {
+	if (epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, engine->ready.wake_fd, &event) < 0) {
 		r = -errno;
 		goto close_epoll;
-	}
-	if (epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, engine->wake_fd, &event) < 0) {
-		r = -errno;
-		goto close_wake;
 	}
 	*ret_poller = &engine->ready.poller;
 	return 0;
 
-close_wake:
-	(void)close(engine->wake_fd);
 close_epoll:
 	(void)close(engine->epoll_fd);
+done_ready:
+	wf_ready_done(&engine->ready);
 free_engine:
 	wf_memory_free(memory, engine, sizeof *engine);
 	return r;

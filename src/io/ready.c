@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { HANG_UP = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
@@ -22,16 +23,19 @@ static struct wf_ready *ready_of(struct wf_poller *poller)
 
 /* ---- Files by number ------------------------------------------------------------------------- */
 
-void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
+int wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
 {
 	ready->memory = memory;
 	ready->generation = 0;
 	ready->chunk_count = 0;
 	ready->chunks = NULL;
+	ready->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return ready->wake_fd < 0 ? -errno : 0;
 }
 
 void wf_ready_done(struct wf_ready *ready)
 {
+	(void)close(ready->wake_fd);
 	for (uint32_t i = 0; i < ready->chunk_count; i++)
 		wf_memory_free(ready->memory, ready->chunks[i], sizeof *ready->chunks[i]);
 	wf_memory_free(ready->memory, ready->chunks, ready->chunk_count * sizeof *ready->chunks);
@@ -204,6 +208,23 @@ void wf_ready_close(const struct wf_file *file)
 	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
 	if (!file->kind->keeps_fd)
 		(void)close(file->fd);
+}
+
+/* ---- Wakes ----------------------------------------------------------------------------------- */
+
+void wf_ready_wake(struct wf_poller *poller)
+{
+	uint64_t one = 1;
+	ssize_t n = write(ready_of(poller)->wake_fd, &one, sizeof one);
+
+	(void)n; /* EAGAIN: the counter is full, so a wake is under way */
+}
+
+void wf_ready_take_wakes(const struct wf_ready *ready)
+{
+	uint64_t wakes;
+
+	(void)!read(ready->wake_fd, &wakes, sizeof wakes); /* EAGAIN: read already */
 }
 
 /* ---- Parking --------------------------------------------------------------------------------- */

@@ -24,6 +24,9 @@
 
 enum { WF_READY_CHUNK = 512 };
 
+/* No file has it. */
+static const uint64_t WF_READY_WAKE_TAG = UINT64_MAX;
+
 struct wf_ready_chunk {
 	struct wf_file *files[WF_READY_CHUNK]; /* NULL where none is registered */
 };
@@ -34,12 +37,14 @@ struct wf_ready {
 	/* Has the kernel report the file for one more WF_WATCH_ thing, and sets the bit in
 	 * `watched`. 0, or why it cannot. */
 	int (*watch)(struct wf_ready *ready, struct wf_file *file, uint8_t what);
+	int wake_fd; /* an eventfd, which the engine waits for under WF_READY_WAKE_TAG */
 	uint32_t generation;
 	uint32_t chunk_count;
 	struct wf_ready_chunk **chunks; /* by descriptor; NULL where none was registered */
 };
 
-void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory);
+/* 0, or why there is no descriptor to wake it by. */
+int wf_ready_init(struct wf_ready *ready, struct wf_memory *memory);
 void wf_ready_done(struct wf_ready *ready);
 
 /* Enters a file that is to be watched, under a new generation; it stays entered until it is closed.
@@ -64,6 +69,9 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 /* The kernel cannot report a file: whoever waits for that gets the error. */
 void wf_ready_fail(struct wf_file *file, uint8_t what, int error);
 
+/* Takes the wakes that have been reported. */
+void wf_ready_take_wakes(const struct wf_ready *ready);
+
 /* Gives a pending operation its result. */
 void wf_ready_settle(struct wf_op *op, int64_t result);
 
@@ -74,4 +82,5 @@ void wf_ready_close(const struct wf_file *file);
 bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op);
 void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op);
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file);
+void wf_ready_wake(struct wf_poller *poller);
 bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file);

@@ -34,7 +34,6 @@
 #include <errno.h>
 #include <liburing.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <weft/error.h>
@@ -53,7 +52,6 @@ enum {
 /* A poll for output and an accept bear the file's tag with a bit that no descriptor reaches. */
 static const uint64_t OUTPUT_TAG = 1u << 30;
 static const uint64_t ACCEPT_TAG = 1u << 31;
-static const uint64_t WAKE_TAG = UINT64_MAX;
 static const uint64_t NO_TAG = UINT64_MAX - 1; /* nobody cares how it went */
 
 /*
@@ -72,7 +70,6 @@ struct wf_accepts {
 
 struct engine {
 	struct wf_ready ready;
-	int wake_fd;
 	bool wake_ended; /* its poll is to be made anew */
 	struct io_uring ring;
 };
@@ -106,6 +103,11 @@ static int poll_input(struct engine *engine, int fd, uint64_t tag)
 		return -ENOMEM;
 	io_uring_prep_poll_multishot(sqe, fd, INPUT);
 	return 0;
+}
+
+static int poll_wakes(struct engine *engine)
+{
+	return poll_input(engine, engine->ready.wake_fd, WF_READY_WAKE_TAG);
 }
 
 static int poll_output(struct engine *engine, int fd, uint64_t tag)
@@ -310,24 +312,17 @@ static void end_accepts(struct engine *engine, struct wf_file *file)
 
 /* ---- Completions ----------------------------------------------------------------------------- */
 
-static void take_wake(struct engine *engine, const struct io_uring_cqe *cqe)
-{
-	uint64_t wakes;
-
-	(void)!read(engine->wake_fd, &wakes, sizeof wakes); /* EAGAIN: read already */
-	if (!(cqe->flags & IORING_CQE_F_MORE))
-		engine->wake_ended = true;
-}
-
 static void take(struct engine *engine, const struct io_uring_cqe *cqe)
 {
 	uint64_t tag = cqe->user_data;
 	struct wf_file *file;
 	uint8_t what;
 
-	if (tag == WAKE_TAG)
-		take_wake(engine, cqe);
-	if (tag == WAKE_TAG || tag == NO_TAG)
+	if (tag == WF_READY_WAKE_TAG) {
+		wf_ready_take_wakes(&engine->ready);
+		engine->wake_ended = !(cqe->flags & IORING_CQE_F_MORE);
+	}
+	if (tag == WF_READY_WAKE_TAG || tag == NO_TAG)
 		return;
 	file = wf_ready_find(&engine->ready, tag & ~(OUTPUT_TAG | ACCEPT_TAG));
 	if (tag & ACCEPT_TAG) {
@@ -421,20 +416,12 @@ static void wait_for_completions(struct wf_poller *poller, weft_time deadline)
 	struct engine *engine = engine_of(poller);
 
 	if (wf_unlikely(engine->wake_ended)) {
-		engine->wake_ended = poll_input(engine, engine->wake_fd, WAKE_TAG) < 0;
+		engine->wake_ended = poll_wakes(engine) < 0;
 		if (engine->wake_ended) /* for lack of memory: nobody could wake this sleep */
 			deadline = 0;
 	}
 	enter(engine, deadline);
 	reap(engine);
-}
-
-static void wake(struct wf_poller *poller)
-{
-	uint64_t one = 1;
-	ssize_t n = write(engine_of(poller)->wake_fd, &one, sizeof one);
-
-	(void)n; /* EAGAIN: the counter is full, so a wake is under way */
 }
 
 /* ---- The beginning and the end --------------------------------------------------------------- */
@@ -445,7 +432,6 @@ static void done(struct wf_poller *poller)
 
 	reap(engine); /* there may be connections among them */
 	io_uring_queue_exit(&engine->ring);
-	(void)close(engine->wake_fd);
 	wf_ready_done(&engine->ready);
 	wf_memory_free(engine->ready.memory, engine, sizeof *engine);
 }
@@ -461,7 +447,7 @@ static const struct wf_poller_ops uring_ops = {
 	.has_input = wf_ready_has_input,
 	.close = close_file,
 	.wait = wait_for_completions,
-	.wake = wake,
+	.wake = wf_ready_wake,
 };
 
 /* Whether a poll says that there is input, and goes on. */
@@ -541,22 +527,19 @@ int wf_uring_new_sized(struct wf_memory *memory, uint32_t submissions, uint32_t 
 	if (!engine)
 		return -ENOMEM;
 	*engine = (struct engine){ .ready.poller.ops = &uring_ops, .ready.watch = watch };
-	wf_ready_init(&engine->ready, memory);
-	r = open_ring(engine, submissions, completions);
+	r = wf_ready_init(&engine->ready, memory);
 	if (r < 0)
 		goto free_engine;
-	engine->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (engine->wake_fd < 0) {
-		r = -errno;
-		goto close_ring;
-	}
-	r = poll_input(engine, engine->wake_fd, WAKE_TAG);
+	r = open_ring(engine, submissions, completions);
+	if (r < 0)
+		goto done_ready;
+	r = poll_wakes(engine);
 	wf_assert(r == 0); /* the ring is empty */
 	*ret_poller = &engine->ready.poller;
 	return 0;
 
-close_ring:
-	io_uring_queue_exit(&engine->ring);
+done_ready:
+	wf_ready_done(&engine->ready);
 free_engine:
 	wf_memory_free(memory, engine, sizeof *engine);
 	return r;
