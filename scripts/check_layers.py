@@ -30,6 +30,7 @@ PUBLIC = {
     "time.h": "core",
     "scope.h": "core",
     "task.h": "core",
+    "line.h": "core",
     "event.h": "core",
     "run.h": "core",
     "park.h": "core",

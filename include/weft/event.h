@@ -7,20 +7,21 @@
 
 #include <stdbool.h>
 #include <weft/error.h>
+#include <weft/line.h>
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* All fields are private; the first and last of the waiting tasks, oldest first. */
+/* All fields are private. */
 struct weft_event {
-	void *first, *last;
+	struct weft_line_ line;
 	bool set;
 };
 
 /* clang-format off */
-#define WEFT_EVENT_INIT { 0, 0, false }
+#define WEFT_EVENT_INIT { WEFT_LINE_INIT_, false }
 /* clang-format on */
 
 /* Sets the flag and wakes every waiter. Never suspends. */

@@ -270,9 +270,9 @@ int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *o
 	wf_list_init(&worker->due);
 	if (options->buffer_bytes && options->buffer_bytes < WF_BUFFER_BYTES_MIN)
 		return WEFT_EOPTION;
-	wf_pool_init(&worker->pool, &worker->memory,
-		     options->buffer_bytes ? options->buffer_bytes : WF_BUFFER_BYTES,
-		     options->buffers_max ? options->buffers_max : WF_BUFFERS_MAX);
+	wf_blocks_init(&worker->pool, &worker->memory,
+		       options->buffer_bytes ? options->buffer_bytes : WF_BUFFER_BYTES,
+		       options->buffers_max ? options->buffers_max : WF_BUFFERS_MAX);
 	stacks.entry = run_tasks;
 	return wf_stacks_init(&worker->stacks, &worker->memory, &stacks);
 }
@@ -309,7 +309,7 @@ void wf_worker_done(struct weft_worker *worker)
 {
 	wf_stacks_done(&worker->stacks);
 	wf_tasks_done(worker);
-	wf_pool_done(&worker->pool);
+	wf_blocks_done(&worker->pool);
 	wf_assert_slow(worker->memory.bytes_used == 0);
 }
 
@@ -323,7 +323,7 @@ struct weft_worker *weft_worker_self(void)
 int weft_stats(struct weft_stats *ret_stats)
 {
 	const struct weft_worker *worker = wf_worker;
-	const struct wf_pool *pool;
+	const struct wf_blocks *pool;
 
 	if (!worker)
 		return -EPERM;

@@ -23,7 +23,7 @@
 #include "base/queue.h"
 #include "base/random.h"
 #include "core/poller.h"
-#include "core/pool.h"
+#include "core/blocks.h"
 #include "core/stack.h"
 #include "core/task.h"
 #include "core/timer.h"
@@ -89,7 +89,7 @@ struct weft_worker {
 	struct wf_list due; /* parkings that have ended, and get their tasks (core/park.c) */
 	struct weft_timer_ due_timer; /* armed while there is no memory for those */
 	uint64_t watch_bytes;	      /* of connections and watches; io and net count them */
-	struct wf_pool pool;	      /* of buffers for input */
+	struct wf_blocks pool;	      /* of buffers for input */
 
 	struct weft_scope root;
 	weft_function *function;

@@ -230,7 +230,7 @@ static void close_descriptor(struct weft_conn *conn)
 
 	wf_file_close(file);
 	if (file->bits & WF_CONN_FILLING)
-		wf_pool_end(&file->worker->pool, conn, WEFT_ECLOSED);
+		wf_blocks_end(&file->worker->pool, conn, WEFT_ECLOSED);
 }
 
 int weft_shutdown(struct weft_conn *conn)

@@ -121,8 +121,8 @@ WF_TASK_TEST(cancelled_waiter_leaves_the_row)
 		wf_assert_result(weft_scope_close(&scopes[1]), 0);
 		wf_assert_result(weft_scope_close(&scopes[0]), 0);
 		ck_assert_str_eq(log_text, left[gone]);
-		ck_assert_ptr_null(event.first);
-		ck_assert_ptr_null(event.last);
+		ck_assert_ptr_null(event.line.first);
+		ck_assert_ptr_null(event.line.last);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the handler of a server that parks finds when it is called: the input that has come, by whatever
  * call it reads. */
-#include "core/pool.h"
+#include "core/blocks.h"
 #include "net/peer.h"
 
 #include <weft/serve.h>

@@ -25,7 +25,7 @@ static void run_with(weft_function *function, uint32_t buffer_bytes, uint32_t bu
 
 static uint32_t buffers_in_use(void)
 {
-	const struct wf_pool *pool = &weft_worker_self()->pool;
+	const struct wf_blocks *pool = &weft_worker_self()->pool;
 
 	return pool->count - pool->free_count;
 }

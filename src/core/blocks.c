@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The pool of buffers; core/pool.h tells what for. */
-#include "core/pool.h"
+/* The pool of buffers; core/blocks.h tells what for. */
+#include "core/blocks.h"
 
 #include "base/assert.h"
 #include "core/wait.h"
@@ -16,14 +16,14 @@ struct waiter {
 	struct wf_block *block; /* the one that was handed over */
 };
 
-void wf_pool_init(struct wf_pool *pool, struct wf_memory *memory, uint32_t buffer_bytes,
-		  uint32_t max)
+void wf_blocks_init(struct wf_blocks *pool, struct wf_memory *memory, uint32_t buffer_bytes,
+		    uint32_t max)
 {
-	*pool = (struct wf_pool){ .memory = memory, .buffer_bytes = buffer_bytes, .max = max };
+	*pool = (struct wf_blocks){ .memory = memory, .buffer_bytes = buffer_bytes, .max = max };
 	wf_list_init(&pool->waiters);
 }
 
-void wf_pool_done(struct wf_pool *pool)
+void wf_blocks_done(struct wf_blocks *pool)
 {
 	wf_assert_slow(pool->count == pool->free_count && pool->kept_bytes == 0);
 	while (pool->free_count > 0)
@@ -32,19 +32,19 @@ void wf_pool_done(struct wf_pool *pool)
 
 /* ---- Taking ---------------------------------------------------------------------------------- */
 
-static struct wf_block *new_buffer(struct wf_pool *pool)
+static struct wf_block *new_buffer(struct wf_blocks *pool)
 {
 	struct wf_block *block = wf_memory_new(pool->memory, pool->buffer_bytes);
 
 	if (!block)
 		return NULL;
-	block->capacity = wf_pool_room(pool);
+	block->capacity = wf_blocks_room(pool);
 	block->is_pooled = true;
 	pool->count++;
 	return block;
 }
 
-static struct wf_block *take_free(struct wf_pool *pool)
+static struct wf_block *take_free(struct wf_blocks *pool)
 {
 	struct wf_block *block =
 		pool->free_count > 0 ? pool->free[--pool->free_count] : new_buffer(pool);
@@ -63,7 +63,7 @@ static void withdraw(struct wf_waiter *waiter)
 	wf_wait_settle(waiter, waiter->code);
 }
 
-static int wait_in_line(struct wf_pool *pool, struct wf_task *task, const void *object,
+static int wait_in_line(struct wf_blocks *pool, struct wf_task *task, const void *object,
 			struct wf_block **ret_block)
 {
 	struct waiter line = {
@@ -83,14 +83,14 @@ static int wait_in_line(struct wf_pool *pool, struct wf_task *task, const void *
 	return r;
 }
 
-static bool is_exhausted(const struct wf_pool *pool)
+static bool is_exhausted(const struct wf_blocks *pool)
 {
 	return pool->free_count == 0 && pool->count >= pool->max;
 }
 
-int wf_pool_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block)
+int wf_blocks_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block)
 {
-	struct wf_pool *pool = &worker->pool;
+	struct wf_blocks *pool = &worker->pool;
 
 	if (wf_unlikely(is_exhausted(pool))) {
 		int r = wf_checkpoint(worker->current);
@@ -104,7 +104,7 @@ int wf_pool_take(struct weft_worker *worker, const void *object, struct wf_block
 	return *ret_block ? 0 : -ENOMEM;
 }
 
-void wf_pool_end(struct wf_pool *pool, const void *object, int code)
+void wf_blocks_end(struct wf_blocks *pool, const void *object, int code)
 {
 	struct wf_list *node = wf_list_first(&pool->waiters);
 
@@ -119,7 +119,7 @@ void wf_pool_end(struct wf_pool *pool, const void *object, int code)
 
 /* ---- Giving ---------------------------------------------------------------------------------- */
 
-static void free_block(struct wf_pool *pool, struct wf_block *block)
+static void free_block(struct wf_blocks *pool, struct wf_block *block)
 {
 	size_t bytes = sizeof *block + block->capacity;
 
@@ -127,7 +127,7 @@ static void free_block(struct wf_pool *pool, struct wf_block *block)
 	wf_memory_free(pool->memory, block, bytes);
 }
 
-void wf_pool_give(struct wf_pool *pool, struct wf_block *block)
+void wf_blocks_give(struct wf_blocks *pool, struct wf_block *block)
 {
 	struct wf_list *first;
 
@@ -142,7 +142,7 @@ void wf_pool_give(struct wf_pool *pool, struct wf_block *block)
 		block->start = block->end = 0;
 		line->block = block;
 		wf_wait_settle(&line->waiter, 0);
-	} else if (pool->free_count < WF_POOL_FREE) {
+	} else if (pool->free_count < WF_BLOCKS_FREE) {
 		pool->free[pool->free_count++] = block;
 	} else {
 		pool->count--;
@@ -150,7 +150,7 @@ void wf_pool_give(struct wf_pool *pool, struct wf_block *block)
 	}
 }
 
-struct wf_block *wf_pool_keep(struct wf_pool *pool, struct wf_block *block)
+struct wf_block *wf_blocks_keep(struct wf_blocks *pool, struct wf_block *block)
 {
 	uint32_t bytes = block->end - block->start;
 	struct wf_block *kept = wf_memory_new(pool->memory, sizeof *kept + bytes);
@@ -160,6 +160,6 @@ struct wf_block *wf_pool_keep(struct wf_pool *pool, struct wf_block *block)
 	*kept = (struct wf_block){ .capacity = bytes, .end = bytes };
 	memcpy(kept->bytes, block->bytes + block->start, bytes);
 	pool->kept_bytes += sizeof *kept + bytes;
-	wf_pool_give(pool, block);
+	wf_blocks_give(pool, block);
 	return kept;
 }

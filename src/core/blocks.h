@@ -26,12 +26,12 @@ struct wf_block {
 	char bytes[];
 };
 
-struct wf_pool {
+struct wf_blocks {
 	struct wf_memory *memory;
 	uint32_t buffer_bytes; /* with its struct wf_block */
 	uint32_t max;
 	uint32_t count;	     /* in use and free */
-	uint32_t free_count; /* at most WF_POOL_FREE */
+	uint32_t free_count; /* at most WF_BLOCKS_FREE */
 	uint32_t peak;	     /* most in use at once */
 	uint64_t waits;	     /* times a task had to wait for one */
 	uint64_t kept_bytes; /* in blocks of their own */
@@ -39,30 +39,30 @@ struct wf_pool {
 	struct wf_list waiters;
 };
 
-enum { WF_POOL_FREE = sizeof((struct wf_pool *)0)->free / sizeof(struct wf_block *) };
+enum { WF_BLOCKS_FREE = sizeof((struct wf_blocks *)0)->free / sizeof(struct wf_block *) };
 
-void wf_pool_init(struct wf_pool *pool, struct wf_memory *memory, uint32_t buffer_bytes,
-		  uint32_t max);
+void wf_blocks_init(struct wf_blocks *pool, struct wf_memory *memory, uint32_t buffer_bytes,
+		    uint32_t max);
 
 /* The content that a buffer has room for. */
-static inline uint32_t wf_pool_room(const struct wf_pool *pool)
+static inline uint32_t wf_blocks_room(const struct wf_blocks *pool)
 {
 	return pool->buffer_bytes - (uint32_t)sizeof(struct wf_block);
 }
 
 /* Frees what is free. None is in use. */
-void wf_pool_done(struct wf_pool *pool);
+void wf_blocks_done(struct wf_blocks *pool);
 
 /* Borrows an empty buffer for the calling task; suspends, as a checkpoint does, while all are in use.
  * `object` is what it is for. The code of a stop, -ENOMEM. */
-int wf_pool_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block);
+int wf_blocks_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block);
 
 /* Ends the waits in line for that object, with a code. Never suspends. */
-void wf_pool_end(struct wf_pool *pool, const void *object, int code);
+void wf_blocks_end(struct wf_blocks *pool, const void *object, int code);
 
 /* Gives a buffer back, or frees a block. Never suspends. */
-void wf_pool_give(struct wf_pool *pool, struct wf_block *block);
+void wf_blocks_give(struct wf_blocks *pool, struct wf_block *block);
 
 /* A block of its own with a copy of the content of another one, which is given back. NULL without
  * memory: then the other one is as it was. */
-struct wf_block *wf_pool_keep(struct wf_pool *pool, struct wf_block *block);
+struct wf_block *wf_blocks_keep(struct wf_blocks *pool, struct wf_block *block);
