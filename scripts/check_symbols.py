@@ -34,15 +34,14 @@ LIBC = {
         io_uring_queue_exit io_uring_queue_init_params io_uring_register_ring_fd
         io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit
         io_uring_submit_and_get_events io_uring_submit_and_wait io_uring_submit_and_wait_timeout
-        accept4 connect getsockopt recv recvmsg send sendmsg shutdown socket
-        close fcntl fstat read readv write writev
+        accept4 bind connect getpeername getsockname getsockopt listen recv send sendmsg
+        setsockopt shutdown socket
+        close fcntl fstat getrlimit lstat read unlink write
         clock_gettime getrandom syscall
-        setsockopt pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
+        pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",
     "net": """
-        __errno_location free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
-        bind connect getpeername getsockname getsockopt inet_ntop inet_pton listen setsockopt
-        shutdown socket
-        close fcntl fstat getrlimit lstat stat unlink""",
+        free realloc snprintf strchr strcmp strcspn strlen strncmp strrchr strspn
+        inet_ntop inet_pton""",
     "http": "",
     "runtime": """
         __errno_location aligned_alloc free getenv strcmp

@@ -25,6 +25,7 @@
 struct wf_file;
 struct wf_op;
 struct wf_poller;
+struct wf_system;
 
 struct wf_poller_ops {
 	const char *name;
@@ -69,4 +70,5 @@ struct wf_poller_ops {
 
 struct wf_poller {
 	const struct wf_poller_ops *ops;
+	const struct wf_system *system; /* of io/, for the layers above it */
 };

@@ -3,34 +3,41 @@
 #include "io/attempt.h"
 
 #include "base/compiler.h"
-#include "io/clock.h"
+#include "core/poller.h"
 #include "io/op.h"
+#include "io/system.h"
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum {
 	WINDOW_MAX = 64, /* pieces of a vector in one system call */
 	SENDS_MAX = 16,	 /* by one attempt, however fast the peer reads */
 };
 
+static struct wf_poller *poller_of(const struct wf_op *op)
+{
+	return op->file->worker->poller;
+}
+
 /* Each tries an operation without blocking and returns its result, or -EAGAIN. */
 
 static int64_t try_receive(struct wf_op *op)
 {
+	struct wf_poller *poller = poller_of(op);
 	struct wf_file *file = op->file;
-	ssize_t n = recv(file->fd, op->u.receive.buffer, op->u.receive.bytes, MSG_DONTWAIT);
+	ssize_t n = poller->system->receive(poller, file->fd, op->u.receive.buffer,
+					    op->u.receive.bytes, 0);
 
 	if (n < 0)
-		return -errno;
+		return n;
 	/* A stream that gave less than it was asked for is empty; the next attempt would block,
 	 * unless the end has come too. */
 	file->ended = n == 0;
 	file->drained = (size_t)n < op->u.receive.bytes && !file->has_marks;
 	if (!file->drained)
 		return n;
-	file->drained_at = wf_clock_now(NULL);
+	file->drained_at = poller->ops->now(poller);
 	if (n > 0 && !file->hung_up)
 		file->readable = false;
 	return n;
@@ -38,9 +45,10 @@ static int64_t try_receive(struct wf_op *op)
 
 static int64_t try_read(struct wf_op *op)
 {
-	ssize_t n = read(op->file->fd, op->u.receive.buffer, op->u.receive.bytes);
+	struct wf_poller *poller = poller_of(op);
 
-	return n < 0 ? -errno : n;
+	return poller->system->read(poller, op->file->fd, op->u.receive.buffer,
+				    op->u.receive.bytes);
 }
 
 /* The pieces of the vector that are still to be sent, at most WINDOW_MAX of them. */
@@ -72,21 +80,18 @@ static void advance(struct wf_op *op, size_t bytes)
 
 static int64_t try_send(struct wf_op *op)
 {
+	struct wf_poller *poller = poller_of(op);
 	struct iovec window[WINDOW_MAX];
 	int count;
 
 	for (int sends = 0; (count = window_of(op, window)) > 0; sends++) {
-		struct msghdr message = { .msg_iov = window, .msg_iovlen = (size_t)count };
-		int flags = op->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
 		ssize_t n;
 
 		if (sends == SENDS_MAX)
 			return 1;
-		n = count == 1 ? send(op->file->fd, window[0].iov_base, window[0].iov_len, flags) :
-				 sendmsg(op->file->fd, &message, flags);
-
+		n = poller->system->send(poller, op->file->fd, window, count, op->flags);
 		if (n < 0)
-			return -errno;
+			return n;
 		advance(op, (size_t)n);
 	}
 	return 0;
@@ -95,39 +100,37 @@ static int64_t try_send(struct wf_op *op)
 /* Errors of a connection that failed while it waited: it is gone, and the next one may be there. */
 static bool is_of_the_peer(int error)
 {
-	return error == ECONNABORTED || error == EPROTO || error == ENOPROTOOPT ||
-	       error == EHOSTDOWN || error == EHOSTUNREACH || error == ENETDOWN ||
-	       error == ENETUNREACH || error == ENONET;
+	return error == -ECONNABORTED || error == -EPROTO || error == -ENOPROTOOPT ||
+	       error == -EHOSTDOWN || error == -EHOSTUNREACH || error == -ENETDOWN ||
+	       error == -ENETUNREACH || error == -ENONET;
 }
 
 static int64_t try_accept(struct wf_op *op)
 {
-	int fd = accept4(op->file->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct wf_poller *poller = poller_of(op);
+	int fd = poller->system->accept(poller, op->file->fd);
 
-	if (fd >= 0)
-		return fd;
-	return is_of_the_peer(errno) ? -EINTR : -errno;
+	return is_of_the_peer(fd) ? -EINTR : fd;
 }
 
 /* The first attempt starts connecting; the kernel then says how it went. */
 static int64_t try_connect(struct wf_op *op)
 {
+	struct wf_poller *poller = poller_of(op);
+	const struct wf_system *system = poller->system;
+	int fd = op->file->fd;
 	int error = 0;
-	socklen_t length = sizeof error;
+	int r;
 
 	if (op->u.connect.address) {
-		int r = connect(op->file->fd, op->u.connect.address, op->u.connect.length);
-
+		r = system->connect(poller, fd, op->u.connect.address, op->u.connect.length);
 		op->u.connect.address = NULL;
-		if (r == 0)
-			return 0;
-		if (errno == EAGAIN)
+		if (r == -EAGAIN)
 			return 1;
-		return errno == EINPROGRESS || errno == EINTR ? -EAGAIN : -errno;
+		return r == -EINPROGRESS || r == -EINTR ? -EAGAIN : r;
 	}
-	if (getsockopt(op->file->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
-		return -errno;
-	return -error;
+	r = system->get_option(poller, fd, SOL_SOCKET, SO_ERROR, &error);
+	return r < 0 ? r : -error;
 }
 
 static int64_t try_once(struct wf_op *op)

@@ -12,6 +12,7 @@
 #include "base/compiler.h"
 #include "io/clock.h"
 #include "io/ready.h"
+#include "io/system.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -66,7 +67,7 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 	wf_ready_leave(&engine->ready, file);
 	if (file->watched && file->kind->keeps_fd) /* fails if that is closed, and so done */
 		(void)epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, file->fd, NULL);
-	wf_ready_close(file);
+	wf_ready_close(&engine->ready, file);
 }
 
 /* Not every C library has a function for this call. On every machine it takes 64 bits of seconds, and
@@ -146,10 +147,12 @@ int wf_epoll_new(struct wf_memory *memory, struct wf_poller **ret_poller)
 
 	if (!engine)
 		return -ENOMEM;
-	*engine = (struct engine){ .ready.poller.ops = &epoll_ops, .ready.watch = watch };
-	r = wf_ready_init(&engine->ready, memory);
+	*engine =
+		(struct engine){ .ready.poller = { &epoll_ops, &wf_kernel }, .ready.watch = watch };
+	wf_ready_init(&engine->ready, memory);
+	r = wf_ready_open_wake(&engine->ready);
 	if (r < 0)
-		goto free_engine;
+		goto done_ready;
 	engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (engine->epoll_fd < 0) {
 		r = -errno;
@@ -166,7 +169,6 @@ close_epoll:
 	(void)close(engine->epoll_fd);
 done_ready:
 	wf_ready_done(&engine->ready);
-free_engine:
 	wf_memory_free(memory, engine, sizeof *engine);
 	return r;
 }

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "core/poller.h"
 #include "core/worker.h"
+#include "io/system.h"
 
 #include <errno.h>
 #include <weft/error.h>
@@ -77,9 +78,10 @@ void wf_file_end(struct wf_op *op, int code)
 
 bool wf_file_has_input(const struct wf_file *file)
 {
+	struct wf_poller *poller = file->worker->poller;
 	char byte;
 
-	return recv(file->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+	return poller->system->receive(poller, file->fd, &byte, 1, MSG_PEEK) > 0;
 }
 
 void wf_file_close(struct wf_file *file)

@@ -6,9 +6,9 @@
 #include "base/compiler.h"
 #include "io/attempt.h"
 #include "io/op.h"
+#include "io/system.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -23,19 +23,19 @@ static struct wf_ready *ready_of(struct wf_poller *poller)
 
 /* ---- Files by number ------------------------------------------------------------------------- */
 
-int wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
+void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
 {
 	ready->memory = memory;
 	ready->generation = 0;
 	ready->chunk_count = 0;
 	ready->chunks = NULL;
-	ready->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	return ready->wake_fd < 0 ? -errno : 0;
+	ready->wake_fd = -1;
 }
 
 void wf_ready_done(struct wf_ready *ready)
 {
-	(void)close(ready->wake_fd);
+	if (ready->wake_fd >= 0)
+		(void)close(ready->wake_fd);
 	for (uint32_t i = 0; i < ready->chunk_count; i++)
 		wf_memory_free(ready->memory, ready->chunks[i], sizeof *ready->chunks[i]);
 	wf_memory_free(ready->memory, ready->chunks, ready->chunk_count * sizeof *ready->chunks);
@@ -203,14 +203,21 @@ void wf_ready_report(struct wf_ready *ready, struct wf_file *file, uint32_t even
 		resume(ready, file, ceased);
 }
 
-void wf_ready_close(const struct wf_file *file)
+void wf_ready_close(struct wf_ready *ready, const struct wf_file *file)
 {
-	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
+	struct wf_poller *poller = &ready->poller;
+
 	if (!file->kind->keeps_fd)
-		(void)close(file->fd);
+		poller->system->close(poller, file->fd);
 }
 
 /* ---- Wakes ----------------------------------------------------------------------------------- */
+
+int wf_ready_open_wake(struct wf_ready *ready)
+{
+	ready->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return ready->wake_fd < 0 ? -errno : 0;
+}
 
 void wf_ready_wake(struct wf_poller *poller)
 {
@@ -231,12 +238,7 @@ void wf_ready_take_wakes(const struct wf_ready *ready)
 
 bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file)
 {
-	struct pollfd poll_fd = { .fd = file->fd, .events = POLLIN | POLLRDHUP };
-
-	int n = poll(&poll_fd, 1, 0);
-
-	(void)poller;
-	return n > 0 || (n < 0 && errno != EINTR); /* forbidden: whoever wants it finds out */
+	return poller->system->has_input(poller, file->fd);
 }
 
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file)

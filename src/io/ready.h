@@ -37,14 +37,13 @@ struct wf_ready {
 	/* Has the kernel report the file for one more WF_WATCH_ thing, and sets the bit in
 	 * `watched`. 0, or why it cannot. */
 	int (*watch)(struct wf_ready *ready, struct wf_file *file, uint8_t what);
-	int wake_fd; /* an eventfd, which the engine waits for under WF_READY_WAKE_TAG */
+	int wake_fd; /* an eventfd, which the engine waits for under WF_READY_WAKE_TAG; or -1 */
 	uint32_t generation;
 	uint32_t chunk_count;
 	struct wf_ready_chunk **chunks; /* by descriptor; NULL where none was registered */
 };
 
-/* 0, or why there is no descriptor to wake it by. */
-int wf_ready_init(struct wf_ready *ready, struct wf_memory *memory);
+void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory);
 void wf_ready_done(struct wf_ready *ready);
 
 /* Enters a file that is to be watched, under a new generation; it stays entered until it is closed.
@@ -76,7 +75,10 @@ void wf_ready_take_wakes(const struct wf_ready *ready);
 void wf_ready_settle(struct wf_op *op, int64_t result);
 
 /* Closes the descriptor of a file that is forgotten, unless it is to be kept. */
-void wf_ready_close(const struct wf_file *file);
+void wf_ready_close(struct wf_ready *ready, const struct wf_file *file);
+
+/* Opens the descriptor by which other threads wake the engine. 0, or why there is none. */
+int wf_ready_open_wake(struct wf_ready *ready);
 
 /* These are entries of the poller contract. */
 bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op);

@@ -4,11 +4,11 @@
 
 #include "core/worker.h"
 #include "io/op.h"
+#include "io/system.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <time.h>
 
 struct weft_signals {
 	struct wf_file file;
@@ -35,9 +35,10 @@ static int read_numbers(const int *numbers, sigset_t *set)
 
 static void block(struct weft_worker *worker, const sigset_t *set)
 {
+	struct wf_poller *poller = worker->poller;
 	sigset_t before;
 
-	(void)pthread_sigmask(SIG_BLOCK, set, &before); /* fails only for a bad `how` */
+	poller->system->hold_signals(poller, set, &before);
 	for (int i = 1; i < NSIG; i++) {
 		if (sigismember(set, i) != 1 || worker->signal_users[i]++ > 0)
 			continue;
@@ -52,7 +53,7 @@ static void block(struct weft_worker *worker, const sigset_t *set)
  * come were meant for the set; they must not strike now. */
 static void unblock(struct weft_worker *worker, const sigset_t *set)
 {
-	const struct timespec now = { 0 };
+	struct wf_poller *poller = worker->poller;
 	sigset_t last;
 
 	sigemptyset(&last);
@@ -60,15 +61,14 @@ static void unblock(struct weft_worker *worker, const sigset_t *set)
 		if (sigismember(set, i) == 1 && --worker->signal_users[i] == 0 &&
 		    sigismember(&worker->signals_before, i) == 0)
 			(void)sigaddset(&last, i); /* `i` is in a set */
-	while (sigtimedwait(&last, NULL, &now) > 0)
-		continue;
-	(void)pthread_sigmask(SIG_UNBLOCK, &last, NULL); /* fails only for a bad `how` */
+	poller->system->release_signals(poller, &last);
 }
 
 int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 {
 	struct weft_worker *worker = wf_worker;
 	struct weft_signals *signals;
+	struct wf_poller *poller;
 	int fd, r;
 
 	if (!wf_task_self())
@@ -79,11 +79,10 @@ int weft_signals_open(const int *numbers, struct weft_signals **ret_signals)
 	r = read_numbers(numbers, &signals->set);
 	if (r < 0)
 		goto free_signals;
-	fd = signalfd(-1, &signals->set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (fd < 0) {
-		r = -errno;
+	poller = worker->poller;
+	fd = r = poller->system->signals(poller, &signals->set);
+	if (r < 0)
 		goto free_signals;
-	}
 	wf_file_init(&signals->file, worker, fd, &signals_kind);
 	block(worker, &signals->set);
 	*ret_signals = signals;

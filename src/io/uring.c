@@ -30,6 +30,7 @@
 #include "io/clock.h"
 #include "io/op.h"
 #include "io/ready.h"
+#include "io/system.h"
 
 #include <errno.h>
 #include <liburing.h>
@@ -388,7 +389,7 @@ static void close_file(struct wf_poller *poller, struct wf_file *file)
 			withdraw(engine, wf_ready_tag(file) | OUTPUT_TAG);
 		run_gathered_work(engine);
 	}
-	wf_ready_close(file);
+	wf_ready_close(&engine->ready, file);
 }
 
 /* ---- Waiting --------------------------------------------------------------------------------- */
@@ -526,11 +527,12 @@ int wf_uring_new_sized(struct wf_memory *memory, uint32_t submissions, uint32_t 
 
 	if (!engine)
 		return -ENOMEM;
-	*engine = (struct engine){ .ready.poller.ops = &uring_ops, .ready.watch = watch };
-	r = wf_ready_init(&engine->ready, memory);
-	if (r < 0)
-		goto free_engine;
-	r = open_ring(engine, submissions, completions);
+	*engine =
+		(struct engine){ .ready.poller = { &uring_ops, &wf_kernel }, .ready.watch = watch };
+	wf_ready_init(&engine->ready, memory);
+	r = wf_ready_open_wake(&engine->ready);
+	if (r == 0)
+		r = open_ring(engine, submissions, completions);
 	if (r < 0)
 		goto done_ready;
 	r = poll_wakes(engine);
@@ -540,7 +542,6 @@ int wf_uring_new_sized(struct wf_memory *memory, uint32_t submissions, uint32_t 
 
 done_ready:
 	wf_ready_done(&engine->ready);
-free_engine:
 	wf_memory_free(memory, engine, sizeof *engine);
 	return r;
 }

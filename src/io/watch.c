@@ -5,9 +5,9 @@
 #include "base/assert.h"
 #include "core/poller.h"
 #include "core/worker.h"
+#include "io/system.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 /* ---- Watches --------------------------------------------------------------------------------- */
@@ -43,12 +43,16 @@ int weft_watch_open(int fd, void *user, struct weft_watch **ret_watch)
 {
 	struct weft_worker *worker = wf_worker;
 	struct weft_watch *watch;
+	struct wf_poller *poller;
 	struct stat status;
+	int r;
 
 	if (!worker)
 		return -EPERM;
-	if (fstat(fd, &status) < 0)
-		return -errno;
+	poller = worker->poller;
+	r = poller->system->stat(poller, fd, &status);
+	if (r < 0)
+		return r;
 	if (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode))
 		return -EPERM; /* what epoll says; they are always ready */
 	watch = wf_memory_new(&worker->memory, sizeof *watch);

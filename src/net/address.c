@@ -18,6 +18,8 @@
 
 #include "base/assert.h"
 #include "base/buffer.h"
+#include "core/poller.h"
+#include "io/system.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -386,22 +388,11 @@ static int store_socket(const struct sockaddr_storage *socket, socklen_t bytes,
 	return 0;
 }
 
-int wf_address_local(int fd, struct weft_address *ret_address)
+int wf_address_of(struct wf_poller *poller, int fd, bool of_peer, struct weft_address *ret_address)
 {
 	struct sockaddr_storage socket;
-	socklen_t bytes = sizeof socket;
+	socklen_t bytes;
+	int r = poller->system->name(poller, fd, of_peer, &socket, &bytes);
 
-	if (getsockname(fd, (struct sockaddr *)&socket, &bytes) < 0)
-		return -errno;
-	return store_socket(&socket, bytes, ret_address);
-}
-
-int wf_address_peer(int fd, struct weft_address *ret_address)
-{
-	struct sockaddr_storage socket;
-	socklen_t bytes = sizeof socket;
-
-	if (getpeername(fd, (struct sockaddr *)&socket, &bytes) < 0)
-		return -errno;
-	return store_socket(&socket, bytes, ret_address);
+	return r < 0 ? r : store_socket(&socket, bytes, ret_address);
 }

@@ -3,10 +3,10 @@
 #include "net/conn.h"
 
 #include "io/op.h"
+#include "io/system.h"
 #include "net/address.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <weft/scope.h>
 #include <weft/task.h>
@@ -53,25 +53,25 @@ int weft_conn_from_fd(int fd, struct weft_conn **ret_conn)
 {
 	struct weft_worker *worker = wf_worker;
 	struct weft_conn *conn;
-	int type, family, flags, r;
-	socklen_t length = sizeof(int);
+	struct wf_poller *poller;
+	int type, family, r;
 
 	if (!worker)
 		return -EPERM;
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
-		return -errno;
+	poller = worker->poller;
+	r = poller->system->get_option(poller, fd, SOL_SOCKET, SO_TYPE, &type);
+	if (r < 0)
+		return r;
 	if (type != SOCK_STREAM)
 		return -EPROTOTYPE;
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length) < 0)
-		return -errno;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0)
-		return -errno;
+	r = poller->system->get_option(poller, fd, SOL_SOCKET, SO_DOMAIN, &family);
+	if (r < 0)
+		return r;
 	r = wf_conn_new(worker, fd, family, &conn);
 	if (r < 0)
 		return r;
-	if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		r = -errno;
+	r = poller->system->set_nonblocking(poller, fd);
+	if (r < 0) {
 		conn->watch.file.fd = -1; /* the caller keeps it */
 		weft_close(conn);
 		return r;
@@ -235,14 +235,18 @@ static void close_descriptor(struct weft_conn *conn)
 
 int weft_shutdown(struct weft_conn *conn)
 {
-	if (conn->watch.file.worker != wf_worker)
+	struct wf_file *file = &conn->watch.file;
+	struct wf_poller *poller = file->worker->poller;
+	int r;
+
+	if (file->worker != wf_worker)
 		return -EPERM;
-	if (conn->watch.file.fd < 0)
+	if (file->fd < 0)
 		return WEFT_ECLOSED;
-	if (shutdown(conn->watch.file.fd, SHUT_WR) < 0)
-		return -errno;
-	wf_file_end(conn->watch.file.writer, -EPIPE); /* a Unix socket reports no event for this */
-	return 0;
+	r = poller->system->shutdown(poller, file->fd);
+	if (r == 0)
+		wf_file_end(file->writer, -EPIPE); /* a Unix socket reports no event for this */
+	return r;
 }
 
 /* Reads what the peer still sends, within bounds, so that closing does not reset the connection. */
@@ -316,7 +320,9 @@ void weft_close(struct weft_conn *conn)
 
 int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address)
 {
-	return wf_address_peer(conn->watch.file.fd, ret_address);
+	struct wf_file *file = &conn->watch.file;
+
+	return wf_address_of(file->worker->poller, file->fd, true, ret_address);
 }
 
 int weft_conn_fd(const struct weft_conn *conn)

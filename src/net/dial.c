@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Connecting. */
 #include "io/op.h"
+#include "io/system.h"
 #include "net/address.h"
 #include "net/conn.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <unistd.h>
 #include <weft/time.h>
 
 static const weft_time RETRY_NS = 5 * WEFT_MILLISECOND;
 
 /* Small writes go out at once: the runtime sends what belongs together in one call. */
-static void set_no_delay(int fd, int family)
+static void set_no_delay(struct wf_poller *poller, int fd, int family)
 {
-	int on = 1;
-
-	if (family != AF_UNIX)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a hint */
+	if (family != AF_UNIX) /* a hint */
+		(void)poller->system->set_option(poller, fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /* Connects; while the backlog of a Unix socket is full, tries again, as the kernel does for TCP. */
@@ -40,10 +38,12 @@ int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 	struct wf_task *task = wf_task_self();
 	struct weft_address address;
 	struct weft_conn *conn;
+	struct wf_poller *poller;
 	int family, fd, r;
 
 	if (!task)
 		return -EPERM;
+	poller = task->worker->poller;
 	r = wf_checkpoint(task);
 	if (r < 0)
 		return r;
@@ -51,13 +51,13 @@ int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 	if (r < 0)
 		return r;
 	family = wf_address_family(&address);
-	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = poller->system->socket(poller, family);
 	if (fd < 0)
-		return -errno;
-	set_no_delay(fd, family);
+		return fd;
+	set_no_delay(poller, fd, family);
 	r = wf_conn_new(task->worker, fd, family, &conn);
 	if (r < 0) {
-		(void)close(fd); /* nothing was sent */
+		poller->system->close(poller, fd);
 		return r;
 	}
 	r = connect_to(conn, &address);

@@ -6,6 +6,7 @@
 #include "net/listen.h"
 
 #include "io/op.h"
+#include "io/system.h"
 #include "net/address.h"
 #include "net/conn.h"
 
@@ -13,8 +14,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <weft/net.h>
 
 enum { BACKLOG_DEFAULT = 4096 };
@@ -38,90 +37,92 @@ static void release(struct wf_file *file)
 
 static const struct wf_file_kind listener_kind = { .release = release, .is_listener = true };
 
-static int set_option(int fd, int level, int name, int value)
+static int set_options(struct wf_poller *poller, int fd, int family,
+		       const struct weft_listen_options *options)
 {
-	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
-}
-
-static int set_options(int fd, int family, const struct weft_listen_options *options)
-{
+	const struct wf_system *system = poller->system;
 	int r = 0;
 
 	if (family == AF_UNIX)
 		return 0;
 	/* A port in TIME_WAIT is no other server; one that is listened on still is refused. */
-	r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	r = system->set_option(poller, fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r == 0 && options->reuse_port)
-		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+		r = system->set_option(poller, fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r == 0 && family == AF_INET6)
-		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		r = system->set_option(poller, fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (r == 0)
-		r = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		r = system->set_option(poller, fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (r == 0 && options->defer_accept_s > 0)
-		r = set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, options->defer_accept_s);
+		r = system->set_option(poller, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+				       options->defer_accept_s);
 	return r;
 }
 
 /* Removes a socket file nobody listens on: what a server that was killed leaves behind. */
-static bool remove_stale(const struct weft_address *address)
+static bool remove_stale(struct wf_poller *poller, const struct weft_address *address)
 {
+	const struct wf_system *system = poller->system;
 	const char *path = wf_address_path(address);
 	struct stat status;
-	int fd;
-	bool refused;
+	int fd, r;
 
-	if (!path || lstat(path, &status) < 0 || !S_ISSOCK(status.st_mode))
+	if (!path || system->stat_path(poller, path, &status) < 0 || !S_ISSOCK(status.st_mode))
 		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = system->socket(poller, AF_UNIX);
 	if (fd < 0)
 		return false;
-	refused = connect(fd, wf_address_sockaddr(address), address->length) < 0 &&
-		  errno == ECONNREFUSED;
-	(void)close(fd); /* nothing was sent */
-	return refused && unlink(path) == 0;
+	r = system->connect(poller, fd, wf_address_sockaddr(address), address->length);
+	system->close(poller, fd);
+	return r == -ECONNREFUSED && system->unlink(poller, path) == 0;
 }
 
-static int bind_to(int fd, const struct weft_address *address)
+static int bind_to(struct wf_poller *poller, int fd, const struct weft_address *address)
 {
 	const struct sockaddr *where = wf_address_sockaddr(address);
-	int error;
+	int r = poller->system->bind(poller, fd, where, address->length);
 
-	if (bind(fd, where, address->length) == 0)
-		return 0;
-	error = errno;
-	if (error != EADDRINUSE || !remove_stale(address))
-		return -error;
-	return bind(fd, where, address->length) < 0 ? -errno : 0;
+	if (r == -EADDRINUSE && remove_stale(poller, address))
+		r = poller->system->bind(poller, fd, where, address->length);
+	return r;
 }
 
 /* Opens, binds and starts a socket; returns its descriptor. */
-static int open_socket(const struct weft_address *address, int backlog,
+static int open_socket(struct wf_poller *poller, const struct weft_address *address, int backlog,
 		       const struct weft_listen_options *options)
 {
 	int family = wf_address_family(address);
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = poller->system->socket(poller, family);
 	int r;
 
 	if (fd < 0)
-		return -errno;
-	r = set_options(fd, family, options);
+		return fd;
+	r = set_options(poller, fd, family, options);
 	if (r == 0)
-		r = bind_to(fd, address);
-	if (r == 0 && listen(fd, backlog) < 0)
-		r = -errno;
+		r = bind_to(poller, fd, address);
+	if (r == 0)
+		r = poller->system->listen(poller, fd, backlog);
 	if (r < 0) {
-		(void)close(fd); /* nothing was sent */
+		poller->system->close(poller, fd);
 		return r;
 	}
 	return fd;
 }
 
+/* The file of a Unix socket, if it is there. */
+static bool find_file(const struct weft_listener *listener, struct stat *ret_status)
+{
+	struct wf_poller *poller = listener->file.worker->poller;
+	const char *path = wf_address_path(&listener->address);
+
+	return path && poller->system->stat_path(poller, path, ret_status) == 0;
+}
+
 static void remember_file(struct weft_listener *listener)
 {
-	const char *path = wf_address_path(&listener->address);
 	struct stat status;
 
-	if (path && lstat(path, &status) == 0) {
+	if (find_file(listener, &status)) {
 		listener->device = status.st_dev;
 		listener->inode = status.st_ino;
 	}
@@ -129,12 +130,13 @@ static void remember_file(struct weft_listener *listener)
 
 static void remove_file(const struct weft_listener *listener)
 {
-	const char *path = wf_address_path(&listener->address);
+	struct wf_poller *poller = listener->file.worker->poller;
 	struct stat status;
 
-	if (path && lstat(path, &status) == 0 && status.st_dev == listener->device &&
-	    status.st_ino == listener->inode)
-		(void)unlink(path); /* a file that stays is stale, and replaced next time */
+	if (find_file(listener, &status) && status.st_dev == listener->device &&
+	    status.st_ino ==
+		    listener->inode) /* a file that stays is stale, and replaced next time */
+		(void)poller->system->unlink(poller, wf_address_path(&listener->address));
 }
 
 int weft_listen(const char *address, const struct weft_listen_options *options,
@@ -154,7 +156,7 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
 	r = weft_address_parse(address, &listener->address, NULL);
 	if (r < 0)
 		goto free_listener;
-	fd = r = open_socket(&listener->address, backlog, o);
+	fd = r = open_socket(worker->poller, &listener->address, backlog, o);
 	if (r < 0)
 		goto free_listener;
 	wf_file_init(&listener->file, worker, fd, &listener_kind);
@@ -204,7 +206,7 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 
 int weft_listener_address(struct weft_listener *listener, struct weft_address *ret_address)
 {
-	return wf_address_local(listener->file.fd, ret_address);
+	return wf_address_of(listener->file.worker->poller, listener->file.fd, false, ret_address);
 }
 
 void weft_listener_close(struct weft_listener *listener)

@@ -17,12 +17,12 @@
  */
 #include <weft/serve.h>
 
+#include "io/system.h"
 #include "net/conn.h"
 #include "net/listen.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <weft/event.h>
 #include <weft/scope.h>
 #include <weft/signals.h>
@@ -52,15 +52,15 @@ struct server {
 
 static const struct weft_serve_options default_options;
 
-static uint32_t connections_default(void)
+static uint32_t connections_default(struct wf_poller *poller)
 {
 	enum { RESERVED = 64, LEAST = 16 };
-	struct rlimit limit;
+	uint64_t limit = poller->system->descriptors_max(poller);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= RESERVED + LEAST)
+	if (limit <= RESERVED + LEAST)
 		return LEAST;
-	limit.rlim_cur -= RESERVED;
-	return limit.rlim_cur > UINT32_MAX ? UINT32_MAX : (uint32_t)limit.rlim_cur;
+	limit -= RESERVED;
+	return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
 }
 
 /* ---- Connections ----------------------------------------------------------------------------- */
@@ -280,6 +280,8 @@ static int serve(struct server *server)
 {
 	int r, joined;
 
+	if (server->max == 0)
+		server->max = connections_default(wf_worker->poller);
 	weft_scope_open(&server->outer);
 	r = weft_spawn(&server->outer, stopper, server);
 	if (r == 0 && server->signals)
@@ -310,7 +312,7 @@ static int serve_with(struct weft_listener *listener, struct weft_signals *signa
 		.handler = handler,
 		.arg = arg,
 		.grace_ns = options->grace_ns ? options->grace_ns : GRACE_DEFAULT_NS,
-		.max = options->connections_max ? options->connections_max : connections_default(),
+		.max = options->connections_max,
 		.parks = options->parks,
 		.starts_at_once = options->listen.defer_accept_s > 0,
 		.idle_ns = options->idle_ns ? options->idle_ns : WEFT_FOREVER,

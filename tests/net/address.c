@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/address.h"
 
+#include "core/poller.h"
 #include "harness/harness.h"
+#include "io/system.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -292,6 +294,8 @@ WF_TEST(format_of_foreign_addresses)
 	ck_assert_str_eq(weft_address_format(&none, text), "(no address, family 2)");
 }
 
+static struct wf_poller kernel = { .system = &wf_kernel };
+
 /* The kernel's own addresses of a socket are found: the port it chose, and the other end. */
 WF_TEST(local_and_peer)
 {
@@ -301,12 +305,12 @@ WF_TEST(local_and_peer)
 	wf_assert_result(weft_address_parse("127.0.0.1:0", &wanted, NULL), 0);
 	ck_assert_int_eq(bind(listener, wf_address_sockaddr(&wanted), wanted.length), 0);
 	ck_assert_int_eq(listen(listener, 1), 0);
-	wf_assert_result(wf_address_local(listener, &bound), 0);
+	wf_assert_result(wf_address_of(&kernel, listener, false, &bound), 0);
 	ck_assert_mem_ne(&bound, &wanted, sizeof bound);
 	ck_assert_int_eq(connect(client, wf_address_sockaddr(&bound), bound.length), 0);
-	wf_assert_result(wf_address_peer(client, &peer), 0);
+	wf_assert_result(wf_address_of(&kernel, client, true, &peer), 0);
 	ck_assert_mem_eq(&peer, &bound, sizeof bound);
-	wf_assert_result(wf_address_local(client, &local), 0);
+	wf_assert_result(wf_address_of(&kernel, client, false, &local), 0);
 	ck_assert_mem_ne(&local, &peer, sizeof bound);
 	ck_assert_int_eq(close(listener) | close(client), 0);
 }
@@ -319,7 +323,7 @@ WF_TEST(local_of_a_socketpair)
 	int fds[2];
 
 	wf_socketpair(fds);
-	wf_assert_result(wf_address_peer(fds[0], &address), 0);
+	wf_assert_result(wf_address_of(&kernel, fds[0], true, &address), 0);
 	ck_assert_int_eq(wf_address_family(&address), AF_UNIX);
 	ck_assert_str_eq(weft_address_format(&address, text), "unix:");
 	ck_assert_int_eq(close(fds[0]) | close(fds[1]), 0);
@@ -331,8 +335,8 @@ WF_TEST(local_and_peer_can_fail)
 	struct weft_address address;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	wf_assert_result(wf_address_peer(fd, &address), -ENOTCONN);
-	wf_assert_result(wf_address_local(-1, &address), -EBADF);
+	wf_assert_result(wf_address_of(&kernel, fd, true, &address), -ENOTCONN);
+	wf_assert_result(wf_address_of(&kernel, -1, false, &address), -EBADF);
 	ck_assert_int_eq(close(fd), 0);
 }
 
