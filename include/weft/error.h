@@ -32,6 +32,8 @@ enum weft_error {
 	WEFT_EOPTION = -10006,
 	/* The engine that was asked for by name does not work here. */
 	WEFT_EENGINE = -10007,
+	/* In the simulator: the descriptor is one of the real world. */
+	WEFT_ESIMULATED = -10008,
 };
 
 /* The symbolic name of a code, "ECONNRESET" or "WEFT_EDEADLINE"; "OK" for codes >= 0 and

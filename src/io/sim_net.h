@@ -40,8 +40,9 @@ struct wf_sim_link {
 	uint64_t bandwidth_bytes;		  /* in a second; 0: any */
 	uint32_t segment_min, segment_max;	  /* bytes; 0: as sent */
 	uint32_t capacity_bytes;		  /* of a pipe, unread or on the way; 0: 64 KiB */
+	weft_time busy_until;			  /* with what was sent, at that bandwidth */
 	bool is_cut;
-	struct wf_list held; /* arrivals */
+	struct wf_list held; /* sockets for which something has come that far */
 };
 
 struct wf_sim_host {
@@ -50,7 +51,9 @@ struct wf_sim_host {
 	uint32_t descriptors;		/* in use */
 	uint16_t port_first, port_last; /* for connections out; default 32,768 to 60,999 */
 	uint16_t port_next;
-	uint64_t ports[65536 / 64]; /* in use, by connections out or in TIME_WAIT */
+	uint64_t ports[65536 / 64]; /* in use, or in TIME_WAIT */
+	struct wf_list bound;	    /* sockets with an address of their own */
+	uint64_t signals;	    /* that were raised and not read, a bit for each */
 };
 
 struct wf_sim_net {
@@ -59,10 +62,12 @@ struct wf_sim_net {
 	struct wf_sim_link *links;	/* host_count x host_count: [from * host_count + to] */
 	struct wf_sim_socket **sockets; /* by descriptor less WF_SIM_FD */
 	uint32_t socket_room;
+	uint32_t lowest;      /* no descriptor below is free */
 	struct wf_list all;   /* sockets, those without a descriptor too */
 	struct wf_list paths; /* of Unix sockets */
 	uint64_t inodes;
 	uint32_t open;	   /* descriptors */
+	uint8_t acting;	   /* the host that is being told of a report; 0 between reports */
 	bool harsh_resets; /* a reset takes unread input with it, as on other systems */
 };
 
