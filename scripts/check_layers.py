@@ -33,6 +33,7 @@ PUBLIC = {
     "line.h": "core",
     "event.h": "core",
     "run.h": "core",
+    "test.h": "core",
     "park.h": "core",
     "signals.h": "io",
     "net.h": "net",

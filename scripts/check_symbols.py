@@ -29,7 +29,7 @@ LIBC = {
         madvise mmap mprotect munmap
         pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock""",
     "io": """
-        __errno_location free realloc strcmp strlen
+        __errno_location calloc free malloc realloc strcmp strlen vsnprintf
         epoll_create1 epoll_ctl epoll_wait eventfd poll socketpair
         io_uring_queue_exit io_uring_queue_init_params io_uring_register_ring_fd
         io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit

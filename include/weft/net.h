@@ -81,6 +81,10 @@ void weft_listener_close(struct weft_listener *listener);
  * -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -EADDRNOTAVAIL, -EMFILE, -ENOMEM. */
 int weft_dial(const char *address, struct weft_conn **ret_conn) WEFT_MUST_USE;
 
+/* Makes two connections, each the other end of the other: a stream within the program. Never suspends.
+ * -EMFILE, -ENOMEM; -EPERM outside weft_run. */
+int weft_conn_pair(struct weft_conn **ret_a, struct weft_conn **ret_b) WEFT_MUST_USE;
+
 /* Receives what is there, at most `bytes` (-EINVAL for 0); waits if nothing is. A checkpoint. Returns the count, 0
  * at the end of the input. A stop of the scope loses nothing: if bytes came, they are returned. Urgent
  * data is not received; on io_uring the bytes behind it may be received only with what comes next. */

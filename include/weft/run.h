@@ -31,8 +31,8 @@ struct weft_options {
 				  at least 256 */
 	uint32_t buffers_max;  /* of those at once; default 1,024 */
 	uint64_t seed;	       /* of weft_random; default from the kernel */
-	const char *engine;    /* "epoll" or "uring"; default from WEFT_ENGINE, else the best one
-			       that works here */
+	const char *engine; /* "epoll", "uring", or "sim", the simulator, with a clock and a network
+			       of its own; default from WEFT_ENGINE, else the best that works */
 	struct weft_allocator allocator; /* default malloc and free */
 };
 
@@ -48,7 +48,7 @@ struct weft_options {
  * fault on to the handler before it; restores that handler before it returns. */
 int weft_run(weft_function *function, void *arg, const struct weft_options *options) WEFT_MUST_USE;
 
-/* The name of the engine in use, "epoll" or "uring"; NULL outside weft_run. Never suspends. */
+/* The name of the engine in use, "epoll", "uring" or "sim"; NULL outside weft_run. Never suspends. */
 const char *weft_engine_name(void);
 
 /* How a stack is kept from running into its neighbour. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a program with a bug in it. One write(2), so that lines of two processes do not mix. */
+/* What there is to say of a program with a bug in it, and its end. One write(2) a line, so that lines of
+ * two processes do not mix. */
 #include "base/assert.h"
 
 #include <stdarg.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-void wf_panic(const char *format, ...)
+static void say(const char *format, va_list arguments)
 {
 	static const char prefix[] = "weft: ";
 	char line[512];
@@ -16,13 +17,10 @@ void wf_panic(const char *format, ...)
 	const size_t room = sizeof line - start - 1; /* a place for the line feed stays free */
 	size_t end = start;
 	ssize_t written;
-	va_list arguments;
 	int length;
 
 	memcpy(line, prefix, start);
-	va_start(arguments, format);
 	length = vsnprintf(line + start, room, format, arguments);
-	va_end(arguments);
 	if (length > 0)
 		end += (size_t)length < room ? (size_t)length : room - 1;
 	for (size_t i = start; i < end; i++) {
@@ -32,6 +30,24 @@ void wf_panic(const char *format, ...)
 	line[end++] = '\n';
 	written = write(STDERR_FILENO, line, end);
 	(void)written; /* nobody is left to tell */
+}
+
+void wf_say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
+}
+
+void wf_panic(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say(format, arguments);
+	va_end(arguments);
 	abort();
 }
 

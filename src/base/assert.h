@@ -15,6 +15,9 @@
  * thread, on a task's stack with about 4 KiB left, in a signal handler. */
 _Noreturn void wf_panic(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 
+/* The same without the end. */
+void wf_say(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
+
 _Noreturn void wf_assert_failed(const char *condition, const char *file, int line,
 				const char *function) __attribute__((cold));
 

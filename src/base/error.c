@@ -27,8 +27,7 @@ static const struct error own_errors[] = {
 	{ WEFT_EENGINE, "WEFT_EENGINE",
 	  "The engine that was asked for does not work here: the kernel or a sandbox refuses it; "
 	  "use WEFT_ENGINE=epoll, or name none" },
-	{ WEFT_ESIMULATED, "WEFT_ESIMULATED",
-	  "A descriptor of the real world in the simulator" },
+	{ WEFT_ESIMULATED, "WEFT_ESIMULATED", "A descriptor of the real world in the simulator" },
 };
 
 #define KERNEL(number, sentence) [number] = { -(number), #number, sentence }

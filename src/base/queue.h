@@ -7,7 +7,7 @@
  *	                           tail ----^
  *
  * All zero is an empty queue. A node can be in one queue at a time and cannot leave from the
- * middle; what needs that wants a list (list.h). A queue may be copied or moved.
+ * middle, but for who walks there; what needs that wants a list (list.h). A queue may be copied or moved.
  */
 #pragma once
 
@@ -54,6 +54,22 @@ static inline void wf_queue_push_front(struct wf_queue *queue, struct wf_queue_n
 		queue->tail = node;
 	node->next = queue->head;
 	queue->head = node;
+}
+
+/* Takes the node behind another one, which is not the last; NULL for the one at the head. */
+static inline struct wf_queue_node *wf_queue_take_behind(struct wf_queue *queue,
+							 struct wf_queue_node *before)
+{
+	struct wf_queue_node *node = before ? before->next : queue->head;
+
+	if (!before) {
+		queue->head = node->next;
+		return node;
+	}
+	before->next = node->next;
+	if (queue->tail == node)
+		queue->tail = before;
+	return node;
 }
 
 /* Takes the node at the head, or NULL of an empty queue. */

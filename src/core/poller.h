@@ -24,6 +24,8 @@
 
 struct wf_file;
 struct wf_op;
+struct wf_queue;
+struct wf_queue_node;
 struct wf_poller;
 struct wf_system;
 
@@ -38,6 +40,13 @@ struct wf_poller_ops {
 
 	/* 64 bits to seed a generator with. */
 	uint64_t (*random)(struct wf_poller *poller);
+
+	/* Only of an engine that decides who runs, NULL otherwise: called before each run of a task. Of
+	 * the ready ones it names the one before the chosen one, NULL for the first. */
+	struct wf_queue_node *(*choose)(struct wf_poller *poller, const struct wf_queue *ready);
+
+	/* Only of an engine whose clock is not the world's: moves it forward. */
+	void (*advance)(struct wf_poller *poller, weft_time duration_ns);
 
 	/* Starts an operation. Returns true when it was performed on the spot; its result is in
 	 * op->waiter.result then. Otherwise it is armed, and settles inside a later wait or cancel. */

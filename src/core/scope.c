@@ -53,6 +53,13 @@ static struct weft_scope *next_beside(const struct weft_scope *scope, const stru
 	return NULL;
 }
 
+struct weft_scope *wf_scope_next(const struct weft_scope *scope, const struct weft_scope *top)
+{
+	struct weft_scope *down = first_beneath(scope);
+
+	return down ? down : next_beside(scope, top);
+}
+
 /*
  * Makes `code` hold for a scope and for everything beneath it that `mark` lets it reach, and ends
  * the waits of the tasks for which one of those is the innermost scope.

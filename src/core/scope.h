@@ -10,6 +10,9 @@
 /* Opens a worker's root scope, on behalf of its keeper. */
 void wf_scope_open_root(struct weft_worker *worker);
 
+/* The next scope in a walk over all that are beneath `top`, which it begins with; NULL at the end. */
+struct weft_scope *wf_scope_next(const struct weft_scope *scope, const struct weft_scope *top);
+
 /* Adds a new child, which has been filled in. */
 void wf_scope_adopt(struct weft_scope *scope, struct wf_task *child);
 

@@ -119,14 +119,15 @@ static int make_room(struct weft_worker *worker)
 
 /* Field by field: a structure assignment clears the block first, which costs more than the rest of
  * the spawn. */
-static void fill(struct wf_task *task, struct weft_worker *worker, weft_function *function,
-		 void *arg, const char *site, const char *name)
+static void fill(struct wf_task *task, struct weft_worker *worker, uint8_t host,
+		 weft_function *function, void *arg, const char *site, const char *name)
 {
 	task->stack = NULL;
 	task->waiter = NULL;
 	task->worker = worker;
 	task->refusals = 0;
 	task->priority = WEFT_PRIORITY_NORMAL;
+	task->host = host;
 	task->copy_bytes = 0;
 	task->outermost = NULL;
 	task->function = function;
@@ -146,7 +147,7 @@ int wf_task_start(struct weft_scope *scope, weft_function *function, void *arg, 
 	if (wf_unlikely(r < 0))
 		return r;
 	task = take_block(worker);
-	fill(task, worker, function, arg, site, name);
+	fill(task, worker, scope->owner->host, function, arg, site, name);
 	wf_scope_adopt(scope, task);
 	worker->spawned++;
 	worker->unstarted++;

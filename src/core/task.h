@@ -31,6 +31,7 @@ struct wf_task {
 	uint16_t refusals; /* checkpoints in a row that were refused */
 	uint16_t number;   /* in its chunk */
 	uint8_t priority;  /* enum weft_priority */
+	uint8_t host;	   /* of a simulated network: where it runs, as its scope does */
 
 	/* What its birth and its death touch. */
 	uint16_t copy_bytes;	      /* length of `arg` if it is the task's own copy, else 0 */

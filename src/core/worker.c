@@ -3,6 +3,7 @@
 #include "core/worker.h"
 
 #include "base/assert.h"
+#include "core/line.h"
 #include "core/park.h"
 #include "core/scope.h"
 
@@ -17,14 +18,25 @@ bool wf_forked;
 static WF_NOINLINE bool turn_is_over(struct weft_worker *worker)
 {
 	worker->now = worker->poller->ops->now(worker->poller);
-	worker->runs_left = WF_RUNS_PER_READING;
-	worker->turn_runs += WF_RUNS_PER_READING;
+	worker->runs_left = worker->runs_per_reading;
+	worker->turn_runs += worker->runs_per_reading;
 	return worker->turn_runs >= WF_TURN_RUNS || worker->now - worker->turn_start >= WF_TURN_NS;
 }
 
 static inline struct wf_task *pop(struct wf_queue *queue)
 {
 	return queue->head ? wf_container(wf_queue_pop(queue), struct wf_task, ready) : NULL;
+}
+
+/* The same, where the engine may decide who runs. */
+static struct wf_task *pop_chosen(struct wf_poller *poller, struct wf_queue *queue)
+{
+	struct wf_queue_node *before;
+
+	if (wf_likely(!poller->ops->choose) || !queue->head)
+		return pop(queue);
+	before = poller->ops->choose(poller, queue);
+	return wf_container(wf_queue_take_behind(queue, before), struct wf_task, ready);
 }
 
 /* Takes the next task to run off the run queue; NULL: the loop. */
@@ -36,9 +48,9 @@ static WF_NOINLINE struct wf_task *pick(struct weft_worker *worker)
 	if (--worker->runs_left == 0 && turn_is_over(worker))
 		return NULL;
 	if (!low->head || (normal->head && ++worker->low_skipped < WF_LOW_EVERY))
-		return pop(normal);
+		return pop_chosen(worker->poller, normal);
 	worker->low_skipped = 0;
-	return pop(low);
+	return pop_chosen(worker->poller, low);
 }
 
 /* ---- Switching ------------------------------------------------------------------------------- */
@@ -219,18 +231,21 @@ static bool is_idle(const struct weft_worker *worker)
 static void run_turn(struct weft_worker *worker)
 {
 	const struct wf_poller_ops *ops = worker->poller->ops;
+	bool may_sleep = is_idle(worker) && !worker->idlers.first;
 	struct wf_task *next;
 
-	ops->wait(worker->poller, is_idle(worker) ? wf_timers_next(&worker->timers) : 0);
+	ops->wait(worker->poller, may_sleep ? wf_timers_next(&worker->timers) : 0);
 	worker->turns++;
 	worker->now = worker->turn_start = ops->now(worker->poller);
 	wf_parked_start(worker); /* in the order of causes: what ended before these timers */
 	wf_timers_advance(&worker->timers, worker->now);
 	wf_posts_run(worker);
 	wf_parked_start(worker);
+	if (wf_unlikely(worker->idlers.first && is_idle(worker)))
+		wf_line_settle_all(&worker->idlers, 0);
 
 	worker->turn_runs = 0;
-	worker->runs_left = WF_RUNS_PER_READING + 1;
+	worker->runs_left = worker->runs_per_reading + 1;
 	next = pick(worker);
 	if (next)
 		(void)switch_to(worker, &worker->loop, &worker->loop_fiber, next);
@@ -285,6 +300,7 @@ int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_fun
 	wf_assert(!wf_worker);
 	wf_worker = worker;
 	worker->poller = poller;
+	worker->runs_per_reading = poller->ops->choose ? 1 : WF_RUNS_PER_READING;
 	worker->function = function;
 	worker->arg = arg;
 	worker->now = worker->turn_start = poller->ops->now(poller);

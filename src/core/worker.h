@@ -32,6 +32,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <weft/line.h>
 #include <weft/run.h>
 
 enum {
@@ -58,11 +59,12 @@ struct weft_worker {
 
 	struct wf_task *current; /* NULL while the loop runs */
 	uint32_t credit;
-	uint32_t credit_max;	  /* WF_CREDIT, or 1 to suspend at every checkpoint */
-	uint32_t runs_left;	  /* until the clock is read */
-	uint32_t low_skipped;	  /* normal tasks run while a low one was ready */
-	weft_time now;		  /* the last reading of the clock */
-	struct wf_queue ready[2]; /* by priority */
+	uint32_t credit_max;	   /* WF_CREDIT, or 1 to suspend at every checkpoint */
+	uint32_t runs_left;	   /* until the clock is read */
+	uint32_t runs_per_reading; /* of the clock */
+	uint32_t low_skipped;	   /* normal tasks run while a low one was ready */
+	weft_time now;		   /* the last reading of the clock */
+	struct wf_queue ready[2];  /* by priority */
 	struct wf_context loop;
 	uint64_t switches;
 	struct wf_fiber *left; /* the fiber that switched here */
@@ -90,6 +92,8 @@ struct weft_worker {
 	struct weft_timer_ due_timer; /* armed while there is no memory for those */
 	uint64_t watch_bytes;	      /* of connections and watches; io and net count them */
 	struct wf_blocks pool;	      /* of buffers for input */
+
+	struct weft_line_ idlers; /* tasks that wait for all others to wait (weft/test.h) */
 
 	struct weft_scope root;
 	weft_function *function;

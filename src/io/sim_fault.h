@@ -59,7 +59,8 @@ struct wf_sim_faults {
 
 	uint64_t counts[WF_SIM_HOSTS_MAX][WF_SIM_OPS]; /* how often each was done */
 	uint64_t all[WF_SIM_OPS];		       /* on all hosts together */
-	uint32_t rates[64]; /* in a million, by line of the menu; 0 outside swarm mode */
+	uint32_t rates[64];	   /* in a million, by line of the menu; 0 outside swarm mode */
+	uint32_t sums[WF_SIM_OPS]; /* of the lines of an operation */
 	bool is_swarm;
 	bool is_over; /* healed: nothing fails any more */
 };

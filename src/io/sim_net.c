@@ -59,7 +59,7 @@ static struct wf_sim_link *extend_links(const struct wf_sim_net *net,
 {
 	const struct wf_sim_link own = { 0 };
 	uint32_t old = net->host_count, count = old + 1;
-	struct wf_sim_link *links = calloc(count * count, sizeof *links);
+	struct wf_sim_link *links = calloc((size_t)count * count, sizeof *links);
 
 	if (!links)
 		return NULL;
@@ -367,19 +367,16 @@ void wf_sim_net_unwatch(struct wf_sim *sim, const struct wf_file *file)
 /* Takes one of the first reports out of the line. */
 static struct wf_sim_socket *take_report(struct wf_sim *sim)
 {
+	struct wf_list *places[LOOK_MOST];
 	struct wf_list *node = wf_list_first(&sim->reports);
-	uint64_t others = 0;
+	uint32_t count = 0;
 
 	if (!node)
 		return NULL;
-	if (sim->strategy != WF_SIM_FIFO) {
-		for (const struct wf_list *next = wf_list_next(&sim->reports, node);
-		     next && others + 1 < LOOK_MOST; next = wf_list_next(&sim->reports, next))
-			others++;
-		if (others > 0)
-			others = wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, others);
-		while (others-- > 0)
-			node = node->next;
+	if (sim->strategy != WF_SIM_FIFO && wf_list_next(&sim->reports, node)) {
+		for (; node && count < LOOK_MOST; node = wf_list_next(&sim->reports, node))
+			places[count++] = node;
+		node = places[wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, count - 1)];
 	}
 	wf_list_remove(node);
 	return wf_container(node, struct wf_sim_socket, in_reports);

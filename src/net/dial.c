@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connecting. */
+/* Connecting: to an address, or two ends to each other. */
 #include "io/op.h"
 #include "io/system.h"
 #include "net/address.h"
@@ -67,4 +67,36 @@ int weft_dial(const char *address_text, struct weft_conn **ret_conn)
 	}
 	*ret_conn = conn;
 	return 0;
+}
+
+int weft_conn_pair(struct weft_conn **ret_a, struct weft_conn **ret_b)
+{
+	struct weft_worker *worker = wf_worker;
+	struct wf_poller *poller;
+	struct weft_conn *a, *b;
+	int fds[2], r;
+
+	if (!worker)
+		return -EPERM;
+	poller = worker->poller;
+	r = poller->system->socket_pair(poller, fds);
+	if (r < 0)
+		return r;
+	r = wf_conn_new(worker, fds[0], AF_UNIX, &a);
+	if (r < 0)
+		goto close_both;
+	r = wf_conn_new(worker, fds[1], AF_UNIX, &b);
+	if (r < 0) {
+		weft_close(a);
+		goto close_second;
+	}
+	*ret_a = a;
+	*ret_b = b;
+	return 0;
+
+close_both:
+	poller->system->close(poller, fds[0]);
+close_second:
+	poller->system->close(poller, fds[1]);
+	return r;
 }

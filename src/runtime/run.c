@@ -3,12 +3,13 @@
  * The composition root: the only place that knows all the parts. It reads the options and the
  * environment, chooses an engine, and wires both to a worker.
  *
- *	WEFT_ENGINE=epoll|uring	    the engine, unless weft_options.engine names one
+ *	WEFT_ENGINE=epoll|uring|sim    the engine, unless weft_options.engine names one
  *	WEFT_GUARD=light|mprotect|canary	the best stack guard to try
  *	WEFT_YIELD_ALWAYS=1	    every checkpoint suspends: a test finds what relies on none doing so
  */
 #include "core/worker.h"
 #include "io/epoll.h"
+#include "io/sim.h"
 #include "io/uring.h"
 #include "runtime/guard.h"
 #include "runtime/overflow.h"
@@ -19,7 +20,8 @@
 #include <string.h>
 #include <weft/run.h>
 
-/* The best one first: docs/design/engines.md tells why. */
+/* The best one first: docs/design/engines.md tells why. Something always works before the simulator, which is
+ * for those who name it. */
 static const struct engine {
 	const char *name;
 	int (*new)(struct wf_memory *memory, struct wf_poller **ret_poller);
@@ -28,6 +30,7 @@ static const struct engine {
 	{ "uring", wf_uring_new },
 #endif
 	{ "epoll", wf_epoll_new },
+	{ "sim", wf_sim_engine_new },
 };
 
 static const struct weft_options default_options;

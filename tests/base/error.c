@@ -32,8 +32,7 @@ static const struct {
 	{ WEFT_EENGINE, "WEFT_EENGINE",
 	  "The engine that was asked for does not work here: the kernel or a sandbox refuses it; "
 	  "use WEFT_ENGINE=epoll, or name none" },
-	{ WEFT_ESIMULATED, "WEFT_ESIMULATED",
-	  "A descriptor of the real world in the simulator" },
+	{ WEFT_ESIMULATED, "WEFT_ESIMULATED", "A descriptor of the real world in the simulator" },
 	{ -4000, "UNKNOWN", "Unknown error" },
 	{ WEFT_EDEADLINE + 1, "UNKNOWN", "Unknown error" },
 	{ INT_MIN, "UNKNOWN", "Unknown error" },

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulator's clock, its choices, and the events it has planned; io/sim.h tells how it works. */
+#include "io/sim.h"
+
+#include "base/assert.h"
+#include "base/compiler.h"
+#include "core/dump.h"
+#include "core/task.h"
+#include "core/worker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <weft/error.h>
+
+enum {
+	LOOK_MOST = 64, /* ready tasks among which one is chosen */
+	STEP_NS = 1000,
+};
+
+/* The clock begins a second after the earliest time there is: 0 and less have meanings of their own. */
+static const weft_time START_NS = WEFT_SECOND;
+
+struct wf_sim *wf_sim_of(struct wf_poller *poller)
+{
+	return poller->system == &wf_sim_system ?
+		       wf_container(poller, struct wf_sim, ready.poller) :
+		       NULL;
+}
+
+static struct wf_sim *sim_of(struct wf_poller *poller)
+{
+	return wf_container(poller, struct wf_sim, ready.poller);
+}
+
+/* ---- Chance ---------------------------------------------------------------------------------- */
+
+uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min, uint64_t max)
+{
+	uint64_t bits = wf_random_next(&sim->streams[stream]);
+	uint64_t span = max - min + 1;
+
+	if (min >= max)
+		return min;
+	/* The high half of a product: even enough, for no span here is near 2^64. */
+	return span == 0 ? bits : min + (uint64_t)((unsigned __int128)bits * span >> 64);
+}
+
+static uint64_t read_word(const unsigned char *bytes, size_t count)
+{
+	uint64_t word = 0;
+
+	for (size_t i = 0; i < count; i++)
+		word |= (uint64_t)bytes[i] << 8 * i;
+	return word;
+}
+
+void wf_sim_note_bytes(struct wf_sim *sim, const void *bytes, size_t count)
+{
+	const unsigned char *next = bytes;
+
+	wf_sim_note(sim, count);
+	for (; count >= 8; next += 8, count -= 8)
+		wf_sim_note(sim, read_word(next, 8));
+	wf_sim_note(sim, read_word(next, count));
+}
+
+static uint64_t random_bits(struct wf_poller *poller)
+{
+	return wf_random_next(&sim_of(poller)->streams[WF_SIM_PROGRAM]);
+}
+
+/* ---- Events: a heap, the earliest first -------------------------------------------------------- */
+
+static bool is_before(const struct wf_sim_event *a, const struct wf_sim_event *b)
+{
+	return a->time < b->time || (a->time == b->time && a->number < b->number);
+}
+
+static void make_room(struct wf_sim *sim)
+{
+	uint32_t room = sim->event_room ? 2 * sim->event_room : 64;
+	struct wf_sim_event *events = realloc(sim->events, room * sizeof *events);
+
+	if (!events)
+		wf_panic("the simulator has no memory");
+	sim->events = events;
+	sim->event_room = room;
+}
+
+void wf_sim_plan(struct wf_sim *sim, weft_time when,
+		 void (*happen)(struct wf_sim *sim, void *object, uint64_t value), void *object,
+		 uint64_t value)
+{
+	struct wf_sim_event event = { when > sim->now ? when : sim->now, sim->planned++, happen,
+				      object, value };
+	uint32_t place;
+
+	if (sim->event_count == sim->event_room)
+		make_room(sim);
+	place = sim->event_count++;
+	while (place > 0 && is_before(&event, &sim->events[(place - 1) / 2])) {
+		sim->events[place] = sim->events[(place - 1) / 2];
+		place = (place - 1) / 2;
+	}
+	sim->events[place] = event;
+}
+
+static struct wf_sim_event take_first(struct wf_sim *sim)
+{
+	struct wf_sim_event first = sim->events[0];
+	struct wf_sim_event last = sim->events[--sim->event_count];
+	uint32_t place = 0, child;
+
+	while ((child = 2 * place + 1) < sim->event_count) {
+		if (child + 1 < sim->event_count &&
+		    is_before(&sim->events[child + 1], &sim->events[child]))
+			child++;
+		if (!is_before(&sim->events[child], &last))
+			break;
+		sim->events[place] = sim->events[child];
+		place = child;
+	}
+	sim->events[place] = last;
+	return first;
+}
+
+static bool is_due(const struct wf_sim *sim)
+{
+	return sim->event_count > 0 && sim->events[0].time <= sim->now;
+}
+
+static void happen_due(struct wf_sim *sim)
+{
+	while (is_due(sim)) {
+		struct wf_sim_event event = take_first(sim);
+
+		event.happen(sim, event.object, event.value);
+	}
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+uint8_t wf_sim_host(const struct wf_sim *sim)
+{
+	const struct wf_task *task = wf_task_self();
+
+	(void)sim;
+	return task ? task->host : 0;
+}
+
+void wf_sim_trace(struct wf_sim *sim, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	if (wf_likely(!sim->traces))
+		return;
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof text, format, arguments); /* cut, at worst */
+	va_end(arguments);
+	wf_say("%10llu %14lld ns  host %u  %s", (unsigned long long)sim->steps, (long long)sim->now,
+	       wf_sim_host(sim), text);
+}
+
+static void fail(struct wf_sim *sim, const char *why)
+{
+	if (sim->on_failure)
+		sim->on_failure(sim, why);
+	wf_dump(wf_worker);
+	wf_panic("%s: seed=%llu step=%llu time=%lld ns", why, (unsigned long long)sim->seed,
+		 (unsigned long long)sim->steps, (long long)sim->now);
+}
+
+static uint64_t priority_of(const struct wf_sim *sim, const struct wf_task *task)
+{
+	uint64_t mixed =
+		(sim->seed ^ ((uint64_t)task->host << 16 | task->number)) * 0x9e3779b97f4a7c15;
+
+	for (uint32_t i = 0; i < sim->fallen_count; i++)
+		if (sim->fallen[i] == task)
+			return i; /* beneath all others, the one that fell last above */
+	return WF_SIM_CHANGES_MAX + (mixed ^ mixed >> 32) % UINT32_MAX;
+}
+
+static struct wf_task *task_of(struct wf_queue_node *node)
+{
+	return wf_container(node, struct wf_task, ready);
+}
+
+/* At the chosen steps the task that has just run falls behind all others. */
+static void fall(struct wf_sim *sim)
+{
+	for (uint32_t i = 0; i < sim->changes; i++)
+		if (sim->change_at[i] == sim->steps && wf_worker->current)
+			sim->fallen[sim->fallen_count++] = wf_worker->current;
+}
+
+/* The one before the ready task of highest priority. */
+static struct wf_queue_node *choose_by_priority(struct wf_sim *sim, const struct wf_queue *ready)
+{
+	struct wf_queue_node *before = NULL, *last = NULL;
+	uint64_t best = 0;
+	int looked = 0;
+
+	for (struct wf_queue_node *node = ready->head; node && looked++ < LOOK_MOST;
+	     last = node, node = node->next) {
+		uint64_t priority = priority_of(sim, task_of(node));
+
+		if (node == ready->head || priority > best) {
+			best = priority;
+			before = last;
+		}
+	}
+	return before;
+}
+
+static struct wf_queue_node *choose_any(struct wf_sim *sim, const struct wf_queue *ready)
+{
+	struct wf_queue_node *before = NULL;
+	uint64_t count = 0, skip;
+
+	for (const struct wf_queue_node *node = ready->head; node && count < LOOK_MOST;
+	     node = node->next)
+		count++;
+	skip = wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, count - 1);
+	for (uint64_t i = 0; i < skip; i++)
+		before = before ? before->next : ready->head;
+	return before;
+}
+
+static struct wf_queue_node *pick(struct wf_sim *sim, const struct wf_queue *ready)
+{
+	fall(sim);
+	if (sim->strategy == WF_SIM_FIFO || !ready->head->next)
+		return NULL;
+	return sim->strategy == WF_SIM_PCT ? choose_by_priority(sim, ready) :
+					     choose_any(sim, ready);
+}
+
+/* What runs between two tasks sees no running one, and so cannot suspend. */
+static void tell_of_step(struct wf_sim *sim, const struct wf_task *next)
+{
+	struct wf_task *running = wf_worker->current;
+
+	if (sim->steps_max && sim->steps > sim->steps_max)
+		fail(sim, "livelock: the steps are used up");
+	if (!sim->on_step)
+		return;
+	wf_worker->current = NULL;
+	sim->on_step(sim, next);
+	wf_worker->current = running;
+}
+
+static struct wf_queue_node *choose(struct wf_poller *poller, const struct wf_queue *ready)
+{
+	struct wf_sim *sim = sim_of(poller);
+	struct wf_queue_node *before = pick(sim, ready);
+	const struct wf_task *next = task_of(before ? before->next : ready->head);
+
+	sim->steps++;
+	sim->now += sim->step_ns;
+	wf_sim_note(sim, (uint64_t)sim->now);
+	wf_sim_note(sim, (uint64_t)next->host << 16 | next->number);
+	tell_of_step(sim, next);
+	return before;
+}
+
+/* ---- The engine ------------------------------------------------------------------------------ */
+
+static weft_time now(struct wf_poller *poller)
+{
+	return sim_of(poller)->now;
+}
+
+/* Moves the clock to the next thing that happens. Without any the program can never go on. */
+static void jump(struct wf_sim *sim, weft_time deadline)
+{
+	weft_time next = sim->event_count > 0 ? sim->events[0].time : WEFT_FOREVER;
+
+	if (next > deadline)
+		next = deadline;
+	if (next == WEFT_FOREVER)
+		fail(sim, "deadlock: every task waits, and nothing is going to happen");
+	if (next > sim->now)
+		sim->now = next;
+	wf_sim_note(sim, (uint64_t)sim->now);
+}
+
+static void wait_for_events(struct wf_poller *poller, weft_time deadline)
+{
+	struct wf_sim *sim = sim_of(poller);
+	bool reported = false;
+
+	happen_due(sim);
+	while (wf_sim_net_report(sim))
+		reported = true;
+	if (reported || deadline <= sim->now || atomic_load(&wf_worker->woken))
+		return;
+	jump(sim, deadline);
+	happen_due(sim);
+	while (wf_sim_net_report(sim))
+		continue;
+}
+
+static void close_file(struct wf_poller *poller, struct wf_file *file)
+{
+	struct wf_sim *sim = sim_of(poller);
+
+	wf_ready_leave(&sim->ready, file);
+	wf_sim_net_unwatch(sim, file);
+	wf_ready_close(&sim->ready, file);
+}
+
+static void advance(struct wf_poller *poller, weft_time duration_ns)
+{
+	sim_of(poller)->now += duration_ns;
+}
+
+/* The one thread there is does not sleep. */
+static void wake(struct wf_poller *poller)
+{
+	(void)poller;
+}
+
+static void done(struct wf_poller *poller)
+{
+	wf_ready_done(&sim_of(poller)->ready);
+}
+
+static void done_and_free(struct wf_poller *poller)
+{
+	done(poller);
+	wf_sim_free(sim_of(poller));
+}
+
+#define OPS(how_it_ends)                                                                 \
+	{                                                                                \
+		.name = "sim", .done = (how_it_ends), .now = now, .random = random_bits, \
+		.choose = choose, .advance = advance, .submit = wf_ready_submit,         \
+		.cancel = wf_ready_cancel, .park = wf_ready_park, .close = close_file,   \
+		.wait = wait_for_events, .wake = wake,                                   \
+	}
+
+static const struct wf_poller_ops ops = OPS(done);
+static const struct wf_poller_ops freeing_ops = OPS(done_and_free);
+
+struct wf_sim *wf_sim_new(uint64_t seed)
+{
+	struct wf_sim *sim = calloc(1, sizeof *sim);
+
+	if (!sim)
+		return NULL;
+	sim->ready.poller = (struct wf_poller){ &ops, &wf_sim_system };
+	sim->ready.watch = wf_sim_net_watch;
+	sim->ready.wake_fd = -1;
+	sim->seed = seed;
+	sim->now = START_NS;
+	sim->step_ns = STEP_NS;
+	for (uint64_t i = 0; i < WF_SIM_STREAMS; i++)
+		wf_random_seed(&sim->streams[i], seed * WF_SIM_STREAMS + i);
+	wf_list_init(&sim->reports);
+	if (wf_sim_net_init(sim) < 0) {
+		free(sim);
+		return NULL;
+	}
+	return sim;
+}
+
+void wf_sim_free(struct wf_sim *sim)
+{
+	if (!sim)
+		return;
+	wf_sim_net_done(sim);
+	wf_sim_faults_done(&sim->faults);
+	free(sim->events);
+	free(sim);
+}
+
+struct wf_poller *wf_sim_start(struct wf_sim *sim, struct wf_memory *memory)
+{
+	wf_ready_init(&sim->ready, memory);
+	return &sim->ready.poller;
+}
+
+int wf_sim_engine_new(struct wf_memory *memory, struct wf_poller **ret_poller)
+{
+	struct wf_sim *sim = wf_sim_new(0);
+
+	if (!sim)
+		return -ENOMEM;
+	sim->ready.poller.ops = &freeing_ops;
+	*ret_poller = wf_sim_start(sim, memory);
+	return 0;
+}
