@@ -32,6 +32,8 @@ PUBLIC = {
     "task.h": "core",
     "line.h": "core",
     "event.h": "core",
+    "mutex.h": "core",
+    "condition.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

@@ -2,8 +2,10 @@
 /* All of weft. */
 #pragma once
 
+#include <weft/condition.h>
 #include <weft/error.h>
 #include <weft/event.h>
+#include <weft/mutex.h>
 #include <weft/net.h>
 #include <weft/park.h>
 #include <weft/run.h>

@@ -177,6 +177,16 @@ static inline int wf_checkpoint(struct wf_task *task)
 	return 0;
 }
 
+/* As wf_checkpoint, for a call that waits in any case, so need not be charged: if it returns 0, no other
+ * task has run. */
+static inline int wf_checkpoint_before_wait(struct wf_task *task)
+{
+	if (wf_unlikely(task->scope->stop || task->worker->now >= task->scope->deadline))
+		return wf_checkpoint_slow(task); /* refuses: a stop stays */
+	task->refusals = 0;
+	return 0;
+}
+
 /* As wf_checkpoint, for what a soft stop refuses, too. */
 int wf_checkpoint_soft(struct wf_task *task);
 
