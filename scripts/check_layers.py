@@ -34,6 +34,8 @@ PUBLIC = {
     "event.h": "core",
     "mutex.h": "core",
     "condition.h": "core",
+    "semaphore.h": "core",
+    "wait_group.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

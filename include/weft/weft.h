@@ -10,7 +10,9 @@
 #include <weft/park.h>
 #include <weft/run.h>
 #include <weft/scope.h>
+#include <weft/semaphore.h>
 #include <weft/serve.h>
 #include <weft/signals.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/wait_group.h>
