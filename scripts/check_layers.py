@@ -36,6 +36,7 @@ PUBLIC = {
     "condition.h": "core",
     "semaphore.h": "core",
     "wait_group.h": "core",
+    "latest.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",
