@@ -37,6 +37,7 @@ PUBLIC = {
     "semaphore.h": "core",
     "wait_group.h": "core",
     "latest.h": "core",
+    "future.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

@@ -5,6 +5,7 @@
 #include <weft/condition.h>
 #include <weft/error.h>
 #include <weft/event.h>
+#include <weft/future.h>
 #include <weft/latest.h>
 #include <weft/mutex.h>
 #include <weft/net.h>
