@@ -38,6 +38,7 @@ PUBLIC = {
     "wait_group.h": "core",
     "latest.h": "core",
     "future.h": "core",
+    "pool.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

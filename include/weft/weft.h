@@ -10,6 +10,7 @@
 #include <weft/mutex.h>
 #include <weft/net.h>
 #include <weft/park.h>
+#include <weft/pool.h>
 #include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/semaphore.h>
