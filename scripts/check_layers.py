@@ -39,6 +39,7 @@ PUBLIC = {
     "latest.h": "core",
     "future.h": "core",
     "pool.h": "core",
+    "generator.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

@@ -6,6 +6,7 @@
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/future.h>
+#include <weft/generator.h>
 #include <weft/latest.h>
 #include <weft/mutex.h>
 #include <weft/net.h>

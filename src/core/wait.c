@@ -68,11 +68,16 @@ int wf_checkpoint_soft(struct wf_task *task)
 
 	if (r < 0 || !task->scope->stopping)
 		return r;
-	task->refusals = refusals; /* it was not granted */
+	return wf_checkpoint_refuse(task, refusals, WEFT_ESTOPPING);
+}
+
+int wf_checkpoint_refuse(struct wf_task *task, uint32_t refusals, int code)
+{
+	task->refusals = (uint16_t)refusals; /* it was not granted */
 	wf_worker_ready(task->worker, task);
 	(void)wf_worker_suspend(task->worker);
-	wf_task_refused(task, WEFT_ESTOPPING);
-	return WEFT_ESTOPPING;
+	wf_task_refused(task, code);
+	return code;
 }
 
 void wf_task_refused(struct wf_task *task, int code)

@@ -190,5 +190,9 @@ static inline int wf_checkpoint_before_wait(struct wf_task *task)
 /* As wf_checkpoint, for what a soft stop refuses, too. */
 int wf_checkpoint_soft(struct wf_task *task);
 
+/* Refuses what wf_checkpoint has granted, for a reason that the object has; `refusals` is what the task had
+ * before. Lets others run first, as every refusal does; returns the code. */
+int wf_checkpoint_refuse(struct wf_task *task, uint32_t refusals, int code);
+
 /* Counts a refused checkpoint, and ends the program when a task ignores too many. */
 void wf_task_refused(struct wf_task *task, int code) __attribute__((cold));
