@@ -190,10 +190,23 @@ void weft_scope_open_at(struct weft_scope *scope, enum weft_scope_kind kind, wef
 	open_scope(scope, task, kind, deadline, site);
 }
 
+static _Noreturn void refuse_foreign_close(const struct weft_scope *scope,
+					   const struct wf_task *task)
+{
+	wf_panic(
+		"task \"%s\" (spawned at %s) closes the scope opened at %s, which belongs to task "
+		"\"%s\" (spawned at %s)%s; only the task that opened a scope closes it, others may "
+		"cancel it",
+		task->name, task->site, scope->site, scope->owner->name, scope->owner->site,
+		task->home == scope ? ", and would wait there for itself" : "");
+}
+
 /* Waits for the children of the scope, which the caller is about to close. */
 static void join(struct weft_scope *scope, struct wf_task *task)
 {
-	if (scope->owner != task || task->scope != scope)
+	if (scope->owner != task)
+		refuse_foreign_close(scope, task);
+	if (task->scope != scope)
 		wf_panic(
 			"task \"%s\" (spawned at %s) closes the scope opened at %s, but its innermost "
 			"scope is the one opened at %s; close scopes in the reverse order of opening",

@@ -60,13 +60,49 @@ static int let_a_child_close(void *arg)
 	return weft_scope_close(&scope);
 }
 
-/* Closing the scope of another task aborts, and names the task and the scope. */
-WF_TEST(foreign_close_aborts)
+/* A child that closes the scope it lives in would wait for itself: it aborts, and names both tasks and
+ * the scope. */
+WF_TEST(joining_oneself_aborts)
 {
 	struct wf_child child = die(let_a_child_close);
 
 	ck_assert_ptr_nonnull(strstr(child.errors, "\"close_foreign\""));
 	ck_assert_ptr_nonnull(strstr(child.errors, "mine.c:3"));
+	ck_assert_ptr_nonnull(strstr(child.errors, "\"main\""));
+	ck_assert_ptr_nonnull(strstr(child.errors, "for itself"));
+}
+
+static int hold_open(void *arg)
+{
+	struct weft_scope scope;
+
+	weft_scope_open_at(&scope, WEFT_SCOPE_PLAIN, WEFT_FOREVER, "mine.c:3");
+	*(struct weft_scope **)arg = &scope;
+	settle();
+	return weft_scope_close(&scope);
+}
+
+static int let_another_close(void *arg)
+{
+	struct weft_scope scope, *held;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	spawn(&scope, hold_open, &held);
+	wf_assert_result(weft_yield(), 0);
+	spawn(&scope, close_foreign, held);
+	return weft_scope_close(&scope);
+}
+
+/* Closing the scope of any other task aborts in the same way. */
+WF_TEST(foreign_close_aborts)
+{
+	struct wf_child child = die(let_another_close);
+
+	ck_assert_ptr_nonnull(strstr(child.errors, "\"close_foreign\""));
+	ck_assert_ptr_nonnull(strstr(child.errors, "mine.c:3"));
+	ck_assert_ptr_nonnull(strstr(child.errors, "\"hold_open\""));
+	ck_assert_ptr_null(strstr(child.errors, "for itself"));
 }
 
 static int return_with_open_scope(void *arg)
