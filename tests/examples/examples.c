@@ -65,6 +65,23 @@ WF_TEST(thread)
 	check_output(PATH("thread"), "the thread found 500000500000\n");
 }
 
+/* The pages come in the order of finding, and the limit is used, and kept. */
+WF_TEST(crawler)
+{
+	check_output(PATH("crawler"), "home: about news shop blog\n"
+				      "about: home team\n"
+				      "news: today yesterday home\n"
+				      "shop: cart home\n"
+				      "blog: first second home\n"
+				      "team: about blog\n"
+				      "today: news yesterday\n"
+				      "yesterday: news\n"
+				      "cart: shop home\n"
+				      "first: second blog\n"
+				      "second: first blog\n"
+				      "11 pages, at most 3 at once\n");
+}
+
 /* ---- first ----------------------------------------------------------------------------------- */
 
 /* A listener that accepts nothing: the kernel connects all the same. */
@@ -205,11 +222,18 @@ WF_TEST(bad_addresses_are_explained)
 	peer_close(fd);
 }
 
+/* A crawler without places tells how it is used. */
+WF_TEST(crawler_needs_places)
+{
+	check_failure(ARGV(PATH("crawler"), "0"), 2, "usage: crawler [PLACES]");
+	check_failure(ARGV(PATH("crawler"), "many"), 2, "usage: crawler [PLACES]");
+}
+
 /* A runtime that cannot start says why, in each program that has nothing else to say. */
 WF_TEST(bad_options_are_explained)
 {
-	static const char *const names[] = { "deadline", "handover", "hello",
-					     "nested",	 "shield",   "thread" };
+	static const char *const names[] = { "crawler", "deadline", "handover", "hello",
+					     "nested",	"shield",   "thread" };
 
 	ck_assert_int_eq(setenv("WEFT_ENGINE", "nonsense", 1), 0);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -11,7 +11,7 @@ static void compile_neighbour(struct workshop *workshop, const char *name)
 	workshop_compile(workshop, CXX_COMPILER, "-std=c++17", path);
 }
 
-/* Scopes as objects, blocks with a deadline, spawning, events. */
+/* Scopes as objects, blocks with a deadline, spawning, and the objects that tasks wait for. */
 WF_TEST(scopes_in_cxx)
 {
 	static struct program program;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Scopes in C++: objects left by their destructors, also on an early return. Exits with 0 if every
  * step went as it should. Compiled and run by headers_cxx.c. */
+#include <errno.h>
 #include <weft/weft.h>
 
 static int count;
@@ -36,6 +37,42 @@ static int bounded()
 	return r;
 }
 
+static int settings = 1;
+static struct weft_mutex mutex = WEFT_MUTEX_INIT;
+static struct weft_condition condition = WEFT_CONDITION_INIT;
+static struct weft_semaphore semaphore = WEFT_SEMAPHORE_INIT(1);
+static struct weft_wait_group group = WEFT_WAIT_GROUP_INIT;
+static struct weft_latest latest = WEFT_LATEST_INIT(&settings, sizeof settings);
+static struct weft_future future = WEFT_FUTURE_INIT;
+
+static int yield_one(struct weft_gen *gen, void *arg)
+{
+	return weft_gen_yield(gen, arg);
+}
+
+/* Each object of the kind that tasks wait for has an initialiser, and works. */
+static int synchronise(struct weft_scope *closed)
+{
+	weft::scope scope;
+	struct weft_pool pool = WEFT_POOL_INIT(scope, 1);
+	struct weft_gen gen;
+	int r = weft_mutex_lock(&mutex), one = 1;
+	void *value;
+
+	weft_mutex_unlock(&mutex);
+	weft_condition_signal(&condition);
+	if (r < 0 || weft_semaphore_acquire(&semaphore) < 0 || weft_wait_group_wait(&group) < 0)
+		return -1;
+	if (weft_latest_get(&latest, nullptr) != 0 || weft_future_settle(&future, &one) < 0)
+		return -2;
+	if (weft_pool_spawn(&pool, add, &one) < 0 || weft_pool_wait_all(&pool) < 0)
+		return -3;
+	if (weft_gen_open(&gen, scope, yield_one, &one) < 0 || weft_gen_next(&gen, &value) != 1)
+		return -4;
+	weft_gen_close(&gen);
+	return weft_gen_open(&gen, closed, yield_one, &one) == -EPERM ? scope.close() : -5;
+}
+
 static int app(void *)
 {
 	int one = 1, ten = 10;
@@ -56,6 +93,8 @@ static int app(void *)
 		return 6;
 	if (!weft_engine_name())
 		return 7;
+	if (synchronise(scope) != 0)
+		return 8;
 	return 0;
 }
 
