@@ -146,8 +146,7 @@ uint8_t wf_sim_host(const struct wf_sim *sim)
 {
 	const struct wf_task *task = wf_task_self();
 
-	(void)sim;
-	return task ? task->host : 0;
+	return task ? task->host : sim->net.acting;
 }
 
 void wf_sim_trace(struct wf_sim *sim, const char *format, ...)

@@ -135,7 +135,7 @@ static inline void wf_sim_note(struct wf_sim *sim, uint64_t what)
 
 void wf_sim_note_bytes(struct wf_sim *sim, const void *bytes, size_t count);
 
-/* The host of the running task; 0 outside of tasks. */
+/* The host of the running task; outside of tasks, of the report that is being given; or 0. */
 uint8_t wf_sim_host(const struct wf_sim *sim);
 
 /* Writes a line of the trace, if it is on. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where simulated sockets are found: addresses, ports and paths, listeners, and connecting to them.
+ * Where simulated sockets are found: addresses, ports and paths.
  *
- *	connect ── SYN ──> no listener: REFUSED <──
- *	               ──> room in the backlog: a socket without a descriptor in the queue, ACCEPTED <──
- *	               ──> backlog full, or link cut: lost, and sent again after 1, 2, 4 ... seconds
+ * A host N has its IPv4 address, the same in the last place of fd00::, and the loopback ones; each
+ * host has ports and paths of its own. The families do not overlap: IPV6_V6ONLY is always on.
  *
- * An address is bound on one host; the families do not overlap (IPV6_V6ONLY is always on).
+ * A port is a bit in its host's map: of a connection out, of what is bound to it, or of TIME_WAIT. What
+ * is bound is in a list, too, in which listeners are found; connections that were accepted are neither.
  */
 #include "io/sim_socket.h"
 
@@ -14,12 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Linux sends a SYN seven times; then it has waited for 1 + 2 + ... + 64 seconds. */
-enum { SYNS_MAX = 7 };
-
-/* How long it looks for a host that is not there. */
-static const weft_time SEARCH_NS = 3 * WEFT_SECOND;
 
 enum { TIME_WAIT_S = 60 };
 
@@ -157,11 +151,26 @@ static void free_port(struct wf_sim *sim, void *object, uint64_t port)
 	host->ports[port / 64] &= ~((uint64_t)1 << port % 64);
 }
 
+/* A socket of the host that is bound to the port, at whatever address. */
+static struct wf_sim_socket *find_bound(struct wf_sim *sim, uint8_t host, uint16_t port)
+{
+	const struct wf_list *bound = &sim->net.hosts[host].bound;
+
+	for (struct wf_list *node = wf_list_first(bound); node; node = wf_list_next(bound, node)) {
+		struct wf_sim_socket *socket = wf_container(node, struct wf_sim_socket, in_bound);
+
+		if (port_of(&socket->local) == port)
+			return socket;
+	}
+	return NULL;
+}
+
 /* The end that closed first keeps its port for a while: late segments must not reach another
  * connection. */
 void wf_sim_name_release(struct wf_sim *sim, struct wf_sim_socket *socket)
 {
 	uint64_t port = (uint64_t)socket->host << 16 | port_of(&socket->local);
+	struct wf_sim_socket *heir;
 
 	if (socket->path)
 		socket->path->socket = NULL;
@@ -170,7 +179,10 @@ void wf_sim_name_release(struct wf_sim *sim, struct wf_sim_socket *socket)
 	if (!socket->owns_port)
 		return;
 	socket->owns_port = false;
-	if (socket->ended_first && !socket->is_dead)
+	heir = find_bound(sim, socket->host, port_of(&socket->local));
+	if (heir)
+		heir->owns_port = true;
+	else if (socket->ended_first && !socket->is_dead)
 		wf_sim_plan(sim, sim->now + TIME_WAIT_S * WEFT_SECOND, free_port, NULL, port);
 	else
 		free_port(sim, NULL, port);
@@ -224,10 +236,10 @@ static int bind_path(struct wf_sim *sim, struct wf_sim_socket *socket,
 	struct wf_sim_name name;
 	int r = read_path(address, length, &name, path->text);
 
-	if (r == 0 && socket->path)
-		r = -EINVAL;
 	if (r == 0 && wf_sim_name_find_path(sim, socket->host, path->text))
 		r = -EADDRINUSE;
+	if (r == 0 && socket->local.length > sizeof(sa_family_t))
+		r = -EINVAL; /* it has one */
 	if (r < 0) {
 		free(path);
 		return r;
@@ -292,8 +304,9 @@ int wf_sim_name_bind(struct wf_sim *sim, struct wf_sim_socket *socket,
 	port = port_of(&name);
 	if (port != 0 && !is_free(sim, socket, &name, false))
 		return -EADDRINUSE;
-	if (port != 0 && is_taken(host, port) && !socket->reuse_address && !socket->reuse_port)
-		return -EADDRINUSE;
+	if (port != 0 && is_taken(host, port) && !socket->reuse_address &&
+	    !find_bound(sim, socket->host, port))
+		return -EADDRINUSE; /* a connection has it, or had */
 	socket->local = name;
 	if (port == 0)
 		r = take_any_port(sim, socket, -EADDRINUSE);
@@ -334,7 +347,7 @@ int wf_sim_name_listen(struct wf_sim *sim, struct wf_sim_socket *socket, int bac
 }
 
 /* The listener for an address; of several that share it each has its turn. */
-static struct wf_sim_socket *find_listener(struct wf_sim *sim, uint8_t host,
+struct wf_sim_socket *wf_sim_name_listener(struct wf_sim *sim, uint8_t host,
 					   const struct wf_sim_name *name)
 {
 	struct wf_list *bound = &sim->net.hosts[host].bound;
@@ -357,191 +370,7 @@ static struct wf_sim_socket *find_listener(struct wf_sim *sim, uint8_t host,
 	return found;
 }
 
-/* ---- Backlogs -------------------------------------------------------------------------------- */
-
-/* As the kernel counts: one more than was asked for. */
-static bool is_full(const struct wf_sim_socket *listener)
-{
-	return listener->queued > listener->backlog;
-}
-
-void wf_sim_listener_admit(struct wf_sim *sim, struct wf_sim_socket *child)
-{
-	struct wf_sim_socket *listener = child->listener;
-
-	if (!child->is_deferred || !listener)
-		return;
-	child->is_deferred = false;
-	wf_list_remove(&child->in_queue);
-	wf_list_push_back(&listener->queue, &child->in_queue);
-	listener->queued++;
-	wf_sim_socket_touch(sim, listener);
-}
-
-static void patience_ends(struct wf_sim *sim, void *child, uint64_t value)
-{
-	(void)value;
-	wf_sim_listener_admit(sim, child);
-	wf_sim_socket_drop(sim, child);
-}
-
-/* A connection comes in, which the queue holds. */
-static void enqueue(struct wf_sim *sim, struct wf_sim_socket *listener,
-		    struct wf_sim_socket *dialer)
-{
-	struct wf_sim_socket *child = wf_sim_socket_new(sim, listener->host, listener->family);
-
-	child->state = WF_SIM_PAIRED;
-	child->local = dialer->remote;
-	child->remote = dialer->local;
-	child->listener = listener;
-	child->is_deferred = true;
-	wf_list_push_back(&listener->deferred, &child->in_queue);
-	wf_sim_socket_pair(sim, child, dialer);
-	if (listener->defer_s > 0)
-		wf_sim_socket_plan(sim, child, sim->now + listener->defer_s * WEFT_SECOND,
-				   patience_ends, 0);
-	else
-		wf_sim_listener_admit(sim, child);
-}
-
-static void turn_away(struct wf_sim *sim, struct wf_list *queue)
-{
-	struct wf_list *node;
-
-	while ((node = wf_list_pop_front(queue)) != NULL)
-		wf_sim_listener_abort(sim, wf_container(node, struct wf_sim_socket, in_queue));
-}
-
-void wf_sim_listener_abort(struct wf_sim *sim, struct wf_sim_socket *child)
-{
-	child->listener = NULL;
-	child->is_deferred = false;
-	child->is_open = false;
-	if (wf_sim_is_unix(child))
-		wf_sim_socket_part(sim, child, true);
-	else
-		wf_sim_socket_reset(sim, child);
-	wf_sim_socket_drop(sim, child);
-}
-
-struct wf_sim_socket *wf_sim_listener_take(struct wf_sim_socket *listener)
-{
-	struct wf_list *node = wf_list_pop_front(&listener->queue);
-	struct wf_sim_socket *child;
-
-	if (!node)
-		return NULL;
-	listener->queued--;
-	child = wf_container(node, struct wf_sim_socket, in_queue);
-	child->listener = NULL;
-	return child;
-}
-
-void wf_sim_listener_close(struct wf_sim *sim, struct wf_sim_socket *listener)
-{
-	turn_away(sim, &listener->queue);
-	turn_away(sim, &listener->deferred);
-}
-
-/* ---- Connecting ------------------------------------------------------------------------------ */
-
-static void send_syn(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t number);
-
-weft_time wf_sim_dial_deadline(const struct wf_sim_socket *socket)
-{
-	return socket->dialed_at + ((1 << SYNS_MAX) - 1) * WEFT_SECOND;
-}
-
-void wf_sim_dial_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int error)
-{
-	socket->state = WF_SIM_FAILED;
-	socket->is_dead = true; /* to what may come from there still */
-	socket->error = error;
-	if (wf_list_is_empty(&socket->in_bound)) { /* the port was found for this connect */
-		wf_sim_name_release(sim, socket);
-		wf_sim_name_unnamed(&socket->local, socket->family);
-	}
-	wf_sim_socket_touch(sim, socket);
-}
-
-/* Events of a connect carry its number and that of the SYN, so that they tell a later connect. */
-static uint64_t ticket(const struct wf_sim_socket *socket, uint32_t syn)
-{
-	return (uint64_t)socket->dials << 32 | syn;
-}
-
-static bool is_current(const struct wf_sim_socket *socket, uint64_t value)
-{
-	return socket->state == WF_SIM_DIALING && socket->is_open && socket->dials == value >> 32;
-}
-
-static void dial_ends(struct wf_sim *sim, void *object, uint64_t value)
-{
-	struct wf_sim_socket *socket = object;
-
-	if (is_current(socket, value))
-		wf_sim_dial_fail(sim, socket, (int)(uint32_t)value);
-	wf_sim_socket_drop(sim, socket);
-}
-
-static void syn_again(struct wf_sim *sim, void *object, uint64_t value)
-{
-	struct wf_sim_socket *socket = object;
-
-	if (is_current(socket, value))
-		send_syn(sim, socket, (uint32_t)value);
-	wf_sim_socket_drop(sim, socket);
-}
-
-static void lose_syn(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t number)
-{
-	weft_time next = socket->dialed_at + ((1 << (number + 1)) - 1) * WEFT_SECOND;
-
-	if (number + 1 < SYNS_MAX)
-		wf_sim_socket_plan(sim, socket, next, syn_again, ticket(socket, number + 1));
-	else
-		wf_sim_socket_plan(sim, socket, next, dial_ends, ticket(socket, ETIMEDOUT));
-}
-
-static void syn_arrives(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t number)
-{
-	const struct wf_sim_link *link =
-		wf_sim_net_link(&sim->net, socket->host, socket->peer_host);
-	struct wf_sim_socket *listener = NULL;
-
-	if (!link->is_cut && socket->fate == 0)
-		listener = find_listener(sim, socket->peer_host, &socket->remote);
-	if (link->is_cut || (listener && is_full(listener))) {
-		lose_syn(sim, socket, number);
-	} else if (!listener) {
-		wf_sim_socket_send(sim, socket, WF_PARCEL_REFUSED, 0);
-	} else {
-		enqueue(sim, listener, socket);
-		wf_sim_socket_send(sim, socket, WF_PARCEL_ACCEPTED, 0);
-	}
-}
-
-static void syn_is_there(struct wf_sim *sim, void *object, uint64_t value)
-{
-	struct wf_sim_socket *socket = object;
-
-	if (is_current(socket, value))
-		syn_arrives(sim, socket, (uint32_t)value);
-	wf_sim_socket_drop(sim, socket);
-}
-
-static void send_syn(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t number)
-{
-	weft_time latency =
-		wf_sim_latency(sim, wf_sim_net_link(&sim->net, socket->host, socket->peer_host));
-
-	if (latency == 0)
-		syn_arrives(sim, socket, number);
-	else
-		wf_sim_socket_plan(sim, socket, sim->now + latency, syn_is_there,
-				   ticket(socket, number));
-}
+/* ---- The way to another socket ------------------------------------------------------------------- */
 
 /* The host of an address as seen from another one, or -1. */
 static int find_host(const struct wf_sim_net *net, uint8_t from, const struct wf_sim_name *name)
@@ -568,8 +397,8 @@ static void choose_source(struct wf_sim *sim, struct wf_sim_socket *socket)
 		socket->local.u.v4.sin_addr.s_addr = htonl(loops ? INADDR_LOOPBACK : ipv4);
 }
 
-/* To no address is to the own host. */
-static void aim(struct wf_sim_name *remote)
+/* No address means the own host. */
+static void complete(struct wf_sim_name *remote)
 {
 	if (!is_any(remote))
 		return;
@@ -579,14 +408,14 @@ static void aim(struct wf_sim_name *remote)
 		remote->u.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
-static int dial_address(struct wf_sim *sim, struct wf_sim_socket *socket,
-			const struct sockaddr *address, socklen_t length)
+int wf_sim_name_aim(struct wf_sim *sim, struct wf_sim_socket *socket,
+		    const struct sockaddr *address, socklen_t length)
 {
 	int host, r = read_name(socket, address, length, &socket->remote);
 
 	if (r < 0)
 		return r;
-	aim(&socket->remote);
+	complete(&socket->remote);
 	host = find_host(&sim->net, socket->host, &socket->remote);
 	if (host < 0 && !is_routed(&socket->remote))
 		return -ENETUNREACH;
@@ -595,30 +424,17 @@ static int dial_address(struct wf_sim *sim, struct wf_sim_socket *socket,
 	if (r < 0)
 		return r;
 	choose_source(sim, socket);
-	socket->state = WF_SIM_DIALING;
-	socket->is_dead = false;
-	socket->error = 0;
-	socket->dialed_at = sim->now;
-	socket->dials++;
-	socket->peer_host = (uint8_t)(host < 0 ? 0 : host);
-	socket->fate = wf_sim_fault(sim, WF_SIM_CONNECTED);
-	if (socket->fate == -ETIMEDOUT)
-		wf_sim_socket_plan(sim, socket, wf_sim_dial_deadline(socket), dial_ends,
-				   ticket(socket, ETIMEDOUT));
-	else if (host < 0 || socket->fate == -EHOSTUNREACH)
-		wf_sim_socket_plan(sim, socket, sim->now + SEARCH_NS, dial_ends,
-				   ticket(socket, EHOSTUNREACH));
-	else
-		send_syn(sim, socket, 0);
-	return -EINPROGRESS;
+	socket->peer_host = (uint8_t)(host < 0 ? socket->host : host);
+	return host >= 0;
 }
 
-static int dial_path(struct wf_sim *sim, struct wf_sim_socket *socket,
-		     const struct sockaddr *address, socklen_t length)
+int wf_sim_name_aim_path(struct wf_sim *sim, struct wf_sim_socket *socket,
+			 const struct sockaddr *address, socklen_t length,
+			 struct wf_sim_socket **ret_bound)
 {
 	struct wf_sim_name name;
-	char text[sizeof((struct wf_sim_path){ 0 }.text)];
 	const struct wf_sim_path *path;
+	char text[sizeof path->text];
 	int r = read_path(address, length, &name, text);
 
 	if (r < 0)
@@ -626,35 +442,7 @@ static int dial_path(struct wf_sim *sim, struct wf_sim_socket *socket,
 	path = wf_sim_name_find_path(sim, socket->host, text);
 	if (!path)
 		return -ENOENT;
-	if (!path->socket || path->socket->state != WF_SIM_LISTENING)
-		return -ECONNREFUSED;
-	if (is_full(path->socket))
-		return -EAGAIN;
 	socket->remote = name;
-	socket->state = WF_SIM_PAIRED;
-	enqueue(sim, path->socket, socket);
+	*ret_bound = path->socket;
 	return 0;
-}
-
-int wf_sim_dial(struct wf_sim *sim, struct wf_sim_socket *socket, const struct sockaddr *address,
-		socklen_t length)
-{
-	int error = socket->error;
-
-	switch (socket->state) {
-	case WF_SIM_FRESH:
-		break;
-	case WF_SIM_DIALING:
-		return -EALREADY;
-	case WF_SIM_FAILED: /* the failure is told once more, and then it is as new */
-		socket->error = 0;
-		if (!socket->peer)
-			socket->state = WF_SIM_FRESH;
-		return error ? -error : -ECONNABORTED;
-	default:
-		return wf_sim_is_unix(socket) && socket->state == WF_SIM_LISTENING ? -EINVAL :
-										     -EISCONN;
-	}
-	return wf_sim_is_unix(socket) ? dial_path(sim, socket, address, length) :
-					dial_address(sim, socket, address, length);
 }

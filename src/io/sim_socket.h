@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A simulated socket, for those three files that make the network up: io/sim_net.c moves what is sent,
- * io/sim_name.c knows addresses and who listens where, io/sim_socket.c has the system calls.
+ * A simulated socket, for the files that make the network up:
+ *
+ *	sim_socket.c  the table of system calls, and those that are little work
+ *	sim_stream.c  the calls that send, receive and end
+ *	sim_dial.c    connecting, and the queues of listeners
+ *	sim_name.c    addresses, ports and paths: who is found where
+ *	sim_lane.c    what travels, and what it does where it arrives
+ *	sim_net.c     the whole: hosts and links, the life of sockets, reports to the program
  *
  * A connection is two sockets that know each other. Each holds what comes to *it*: `input` is the bytes,
  * `lane` the parcels that say when they come, and everything else that travels to it:
@@ -146,7 +152,7 @@ static inline bool wf_sim_is_unix(const struct wf_sim_socket *socket)
 	return socket->family == AF_UNIX;
 }
 
-/* ---- io/sim_net.c: life, and what travels ------------------------------------------------------ */
+/* ---- io/sim_net.c: life and reports ------------------------------------------------------------ */
 
 /* malloc(3) or the end of the program; the block is all zero. */
 void *wf_sim_allocate(size_t bytes);
@@ -159,9 +165,6 @@ void wf_sim_socket_drop(struct wf_sim *sim, struct wf_sim_socket *socket);
 int wf_sim_socket_install(struct wf_sim *sim, struct wf_sim_socket *socket);
 /* Takes its descriptor, and tells its peer. Drops the descriptor's hold. */
 void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket);
-
-/* The socket of a descriptor: -EBADF, also for another host's; WEFT_ESIMULATED for a real one. */
-int wf_sim_socket_find(struct wf_sim *sim, int fd, struct wf_sim_socket **ret_socket);
 
 /* Makes two sockets the ends of one connection. */
 void wf_sim_socket_pair(struct wf_sim *sim, struct wf_sim_socket *a, struct wf_sim_socket *b);
@@ -177,6 +180,8 @@ void wf_sim_socket_touch(struct wf_sim *sim, struct wf_sim_socket *socket);
 /* What poll(2) would say of it: EPOLL* bits. */
 uint32_t wf_sim_socket_level(struct wf_sim *sim, const struct wf_sim_socket *socket);
 
+/* ---- io/sim_lane.c: what travels --------------------------------------------------------------- */
+
 /* Sends a parcel to a socket, from its peer's host. */
 void wf_sim_socket_send(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_sim_parcel_kind kind,
 			uint32_t bytes);
@@ -189,11 +194,6 @@ void wf_sim_socket_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int er
 /* Gives up: the peer is sent a reset. */
 void wf_sim_socket_reset(struct wf_sim *sim, struct wf_sim_socket *socket);
 
-/* Ends the output, behind what was sent. */
-void wf_sim_socket_end(struct wf_sim *sim, struct wf_sim_socket *socket);
-/* The end of this end of a connection; `rudely`, where input is left unread. */
-void wf_sim_socket_part(struct wf_sim *sim, struct wf_sim_socket *socket, bool rudely);
-
 /* Bytes into and out of a pipe. `put` corks them; `uncork` sends them. */
 uint32_t wf_sim_pipe_room(const struct wf_sim_pipe *pipe);
 void wf_sim_pipe_put(struct wf_sim_pipe *pipe, const void *bytes, uint32_t count);
@@ -202,7 +202,7 @@ void wf_sim_socket_uncork(struct wf_sim *sim, struct wf_sim_socket *to);
 /* Bytes of the input have been read: the sender will have room for as many. */
 void wf_sim_socket_take(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t count);
 
-/* ---- io/sim_name.c: addresses, ports, paths, and connecting ------------------------------------- */
+/* ---- io/sim_name.c: addresses, ports, paths ------------------------------------------------------ */
 
 void wf_sim_name_unnamed(struct wf_sim_name *name, int family);
 int wf_sim_name_bind(struct wf_sim *sim, struct wf_sim_socket *socket,
@@ -210,8 +210,24 @@ int wf_sim_name_bind(struct wf_sim *sim, struct wf_sim_socket *socket,
 int wf_sim_name_listen(struct wf_sim *sim, struct wf_sim_socket *socket, int backlog);
 /* The address is free again, at once or after TIME_WAIT. */
 void wf_sim_name_release(struct wf_sim *sim, struct wf_sim_socket *socket);
+
+/* The listener for an address; of several that share it each has its turn. Or NULL. */
+struct wf_sim_socket *wf_sim_name_listener(struct wf_sim *sim, uint8_t host,
+					   const struct wf_sim_name *name);
+
+/* Fills in both names of a socket that is to connect, and `peer_host`. 1; 0 if there is no such host, but
+ * might be; -ENETUNREACH, -EADDRNOTAVAIL and the like. */
+int wf_sim_name_aim(struct wf_sim *sim, struct wf_sim_socket *socket,
+		    const struct sockaddr *address, socklen_t length);
+/* The same for a path: finds who is bound to it, or was (NULL). */
+int wf_sim_name_aim_path(struct wf_sim *sim, struct wf_sim_socket *socket,
+			 const struct sockaddr *address, socklen_t length,
+			 struct wf_sim_socket **ret_bound);
+
 struct wf_sim_path *wf_sim_name_find_path(struct wf_sim *sim, uint8_t host, const char *text);
 void wf_sim_name_remove_path(struct wf_sim_path *path);
+
+/* ---- io/sim_dial.c: connecting and queues --------------------------------------------------------- */
 
 /* Starts to connect: 0, -EINPROGRESS, or why not. */
 int wf_sim_dial(struct wf_sim *sim, struct wf_sim_socket *socket, const struct sockaddr *address,
@@ -227,3 +243,36 @@ struct wf_sim_socket *wf_sim_listener_take(struct wf_sim_socket *listener);
 /* Refuses one that came from a queue, and all that are in one. */
 void wf_sim_listener_abort(struct wf_sim *sim, struct wf_sim_socket *child);
 void wf_sim_listener_close(struct wf_sim *sim, struct wf_sim_socket *listener);
+
+/* ---- io/sim_stream.c: bytes, ends, errors --------------------------------------------------------- */
+
+/* Ends the output, behind what was sent. */
+void wf_sim_socket_end(struct wf_sim *sim, struct wf_sim_socket *socket);
+/* The end of this end of a connection; `rudely`, where input is left unread. */
+void wf_sim_socket_part(struct wf_sim *sim, struct wf_sim_socket *socket, bool rudely);
+
+/* SO_ERROR, which is cleared. */
+int wf_sim_take_error(struct wf_sim_socket *socket);
+bool wf_sim_has_peer(const struct wf_sim_socket *socket);
+
+/* Nothing was to be had, it was said in error: so there will be another report. */
+void wf_sim_plan_alarm(struct wf_sim *sim, struct wf_sim_socket *socket);
+
+ssize_t wf_sim_stream_receive(struct wf_poller *poller, int fd, void *buffer, size_t bytes,
+			      int flags);
+ssize_t wf_sim_stream_read(struct wf_poller *poller, int fd, void *buffer, size_t bytes);
+ssize_t wf_sim_stream_send(struct wf_poller *poller, int fd, const struct iovec *vector, int count,
+			   int flags);
+int wf_sim_stream_shutdown(struct wf_poller *poller, int fd);
+
+/* ---- io/sim_socket.c: the table of calls ---------------------------------------------------------- */
+
+/* The socket of a descriptor: -EBADF, also for another host's; WEFT_ESIMULATED for a real one. */
+int wf_sim_socket_find(struct wf_sim *sim, int fd, struct wf_sim_socket **ret_socket);
+
+/* A call on a descriptor begins: finds its socket, and asks for a mishap. 0, or how it fails; `ret_sim`
+ * is always stored. */
+int wf_sim_call_begin(struct wf_poller *poller, enum wf_sim_op op, int fd, struct wf_sim **ret_sim,
+		      struct wf_sim_socket **ret_socket);
+/* Enters what came of it into the hash and the trace, and returns it. */
+ssize_t wf_sim_call_end(struct wf_sim *sim, enum wf_sim_op op, int fd, ssize_t result);
