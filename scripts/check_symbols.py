@@ -35,7 +35,7 @@ LIBC = {
         io_uring_register_sync_cancel io_uring_ring_dontfork io_uring_submit
         io_uring_submit_and_get_events io_uring_submit_and_wait io_uring_submit_and_wait_timeout
         accept4 bind connect getpeername getsockname getsockopt listen recv send sendmsg
-        setsockopt shutdown socket
+        in6addr_loopback setsockopt shutdown socket
         close fcntl fstat getrlimit lstat read unlink write
         clock_gettime getrandom syscall
         pthread_sigmask sigaddset sigdelset sigemptyset sigismember signalfd sigtimedwait""",

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void say(const char *format, va_list arguments)
+static __attribute__((format(printf, 1, 0))) void say(const char *format, va_list arguments)
 {
 	static const char prefix[] = "weft: ";
 	char line[512];

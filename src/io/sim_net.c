@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The simulated network as a whole: its hosts and links, the life of its sockets, and what the program
  * is told of them; io/sim_net.h tells the idea. */
-#include "io/sim_socket.h"
+#include "io/sim_net.h"
 
 #include "base/assert.h"
+#include "io/sim_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -129,10 +130,12 @@ static void free_socket(struct wf_sim_socket *socket)
 void wf_sim_net_done(struct wf_sim *sim)
 {
 	struct wf_sim_net *net = &sim->net;
-	struct wf_list *node;
+	struct wf_list *node, *next;
 
-	while ((node = wf_list_first(&net->all)) != NULL)
+	for (node = net->all.next; node != &net->all; node = next) {
+		next = node->next;
 		free_socket(wf_container(node, struct wf_sim_socket, in_all));
+	}
 	while ((node = wf_list_first(&net->paths)) != NULL) {
 		struct wf_sim_path *path = wf_container(node, struct wf_sim_path, in_paths);
 
@@ -368,16 +371,15 @@ void wf_sim_net_unwatch(struct wf_sim *sim, const struct wf_file *file)
 static struct wf_sim_socket *take_report(struct wf_sim *sim)
 {
 	struct wf_list *places[LOOK_MOST];
-	struct wf_list *node = wf_list_first(&sim->reports);
+	struct wf_list *node = sim->reports.next;
+	uint32_t most = sim->strategy == WF_SIM_FIFO ? 1 : LOOK_MOST;
 	uint32_t count = 0;
 
-	if (!node)
+	for (; node != &sim->reports && count < most; node = node->next)
+		places[count++] = node;
+	if (count == 0)
 		return NULL;
-	if (sim->strategy != WF_SIM_FIFO && wf_list_next(&sim->reports, node)) {
-		for (; node && count < LOOK_MOST; node = wf_list_next(&sim->reports, node))
-			places[count++] = node;
-		node = places[wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, count - 1)];
-	}
+	node = count > 1 ? places[wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, count - 1)] : places[0];
 	wf_list_remove(node);
 	return wf_container(node, struct wf_sim_socket, in_reports);
 }

@@ -151,7 +151,7 @@ static int refuse_to_send(struct wf_sim_socket *socket)
 	case WF_SIM_PAIRED:
 		if (!socket->ends && !socket->is_dead)
 			return 0;
-		/* fall through */
+		__attribute__((fallthrough));
 	case WF_SIM_FAILED:
 		return socket->error && !wf_sim_is_unix(socket) ? -wf_sim_take_error(socket) :
 								  -EPIPE;
