@@ -40,6 +40,7 @@ PUBLIC = {
     "future.h": "core",
     "pool.h": "core",
     "generator.h": "core",
+    "chan.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

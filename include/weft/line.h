@@ -17,6 +17,7 @@ struct weft_place_ {
 	struct weft_place_ *next, *prev;
 	struct weft_line_ *line;
 	struct wf_waiter *waiter; /* what it waits by */
+	void *element;		  /* in a line of a channel: what is handed over, or filled in */
 };
 
 /* Tasks in line, the one that came first in front. All zero is an empty line. */

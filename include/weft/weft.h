@@ -3,6 +3,7 @@
 #pragma once
 
 #include <weft/condition.h>
+#include <weft/chan.h>
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/future.h>
