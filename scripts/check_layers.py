@@ -41,6 +41,7 @@ PUBLIC = {
     "pool.h": "core",
     "generator.h": "core",
     "chan.h": "core",
+    "select.h": "core",
     "run.h": "core",
     "test.h": "core",
     "park.h": "core",

@@ -16,6 +16,7 @@
 #include <weft/run.h>
 #include <weft/scope.h>
 #include <weft/semaphore.h>
+#include <weft/select.h>
 #include <weft/serve.h>
 #include <weft/signals.h>
 #include <weft/task.h>

@@ -5,9 +5,9 @@
  *	senders ──> [ first ... length elements ] ──> receivers
  *
  * Receivers wait only while nothing is buffered and nobody waits to send, senders only while there is
- * no room and nobody waits to receive. So whoever comes finds at most one of the lines occupied (but
- * for a select that waits in both: the other side of that is no partner of its own), and elements keep
- * their order: what is buffered first, then what the senders bring, in theirs.
+ * no room and nobody waits to receive. So at most one of the lines is occupied, and elements keep their
+ * order: what is buffered first, then what the senders bring, in theirs. The exception is a select that
+ * waits both to send and to receive; it is alone in the channel, as anyone else would have met it.
  *
  * Whoever finds a partner waiting moves the element between the two at once, and settles the partner.
  */
@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "core/line.h"
+#include "core/select.h"
 
 #include <errno.h>
 #include <string.h>
@@ -241,4 +242,83 @@ void weft_chan_stats(const struct weft_chan *chan, struct weft_chan_stats *ret_s
 		.senders = count(&chan->senders),
 		.receivers = count(&chan->receivers),
 	};
+}
+
+/* ---- Cases of a select ----------------------------------------------------------------------- */
+
+static void enlist(struct weft_line_ *line, struct weft_case *this, struct wf_waiter *waiter)
+{
+	this->wait.place.waiter = waiter;
+	wf_line_join(line, &this->wait.place);
+}
+
+static void case_withdraw(struct weft_case *this)
+{
+	wf_line_leave(&this->wait.place);
+}
+
+static int recv_is_ready(struct weft_case *this)
+{
+	const struct weft_chan *chan = this->object;
+
+	if (wf_unlikely(chan->worker != wf_worker))
+		return -EPERM;
+	return chan->length > 0 || chan->senders.first || chan->closed;
+}
+
+static int recv_take(struct weft_case *this)
+{
+	return take(this->object, this->wait.place.element);
+}
+
+static int recv_enlist(struct weft_case *this, struct wf_waiter *waiter)
+{
+	struct weft_chan *chan = this->object;
+
+	chan->recv_waits++;
+	enlist(&chan->receivers, this, waiter);
+	return 0;
+}
+
+struct weft_case weft_case_recv(struct weft_chan *chan, void *ret_element)
+{
+	static const struct wf_case_kind kind = { recv_is_ready, recv_take, recv_enlist,
+						  case_withdraw };
+
+	return (struct weft_case){ .kind = &kind,
+				   .object = chan,
+				   .wait.place.element = ret_element };
+}
+
+static int send_is_ready(struct weft_case *this)
+{
+	const struct weft_chan *chan = this->object;
+
+	if (wf_unlikely(chan->worker != wf_worker))
+		return -EPERM;
+	return chan->length < chan->capacity || chan->receivers.first || chan->closed;
+}
+
+static int send_take(struct weft_case *this)
+{
+	return offer(this->object, this->wait.place.element);
+}
+
+static int send_enlist(struct weft_case *this, struct wf_waiter *waiter)
+{
+	struct weft_chan *chan = this->object;
+
+	chan->send_waits++;
+	enlist(&chan->senders, this, waiter);
+	return 0;
+}
+
+struct weft_case weft_case_send(struct weft_chan *chan, const void *element)
+{
+	static const struct wf_case_kind kind = { send_is_ready, send_take, send_enlist,
+						  case_withdraw };
+
+	return (struct weft_case){ .kind = &kind,
+				   .object = chan,
+				   .wait.place.element = (void *)(uintptr_t)element };
 }

@@ -2,6 +2,8 @@
 /* Lines of waiting tasks; core/line.h tells how they work. */
 #include "core/line.h"
 
+#include "core/select.h"
+
 void wf_line_withdraw(struct wf_waiter *waiter)
 {
 	wf_line_leave(&wf_container(waiter, struct wf_line_wait, waiter)->place);
@@ -19,8 +21,14 @@ int wf_line_wait(struct weft_line_ *line, struct wf_task *task, const void *obje
 
 void wf_line_settle(struct weft_place_ *place, int64_t result)
 {
+	struct wf_waiter *waiter = place->waiter;
+
 	wf_line_leave(place);
-	wf_wait_settle(place->waiter, result);
+	if (wf_unlikely(waiter->selects))
+		wf_select_settle(waiter, wf_container(place, struct weft_case, wait.place),
+				 (int)result);
+	else
+		wf_wait_settle(waiter, result);
 }
 
 void wf_line_settle_all(struct weft_line_ *line, int64_t result)

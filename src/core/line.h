@@ -69,6 +69,7 @@ static inline void wf_line_wait_init(struct wf_line_wait *wait, struct wf_task *
 	wait->waiter.reason = (uint8_t)reason;
 	wait->waiter.state = WF_WAIT_ARMED;
 	wait->waiter.ends_softly = false;
+	wait->waiter.selects = false;
 	wait->place.waiter = &wait->waiter;
 }
 

@@ -37,6 +37,7 @@ enum wf_wait_reason {
 	WF_WAIT_GENERATOR,
 	WF_WAIT_SEND,
 	WF_WAIT_RECV,
+	WF_WAIT_SELECT,
 	WF_WAIT_ACCEPT,
 	WF_WAIT_CONNECT,
 	WF_WAIT_READ,
@@ -59,6 +60,7 @@ struct wf_waiter {
 	uint8_t reason;	  /* enum wf_wait_reason */
 	uint8_t state;	  /* enum wf_wait_state */
 	bool ends_softly; /* a soft stop interrupts it, too */
+	bool selects;	  /* it is that of a select (core/select.h), which has several places */
 };
 
 /* Suspends the calling task until the waiter, which the caller has filled in and published, is
