@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The core figures: weft beside its bare twins and its peers.
+"""The figures of a suite: weft beside its bare twins and its peers.
 
-    bench.py [core] [--quick] [--json FILE] [--only NAME...]
+    bench.py [core|channels] [--quick] [--json FILE] [--only NAME...]
 
 Every comparison is a ratio taken in interleaved rounds (A B, B A, A B...) within one run: at least
 11, or 5 with --quick. A goal is met when the median reaches it and the unfavourable quartile does
@@ -89,18 +89,19 @@ def ours(function, *arguments, **more):
 # --- programs that measure themselves -----------------------------------------------------------
 
 
-def go_core():
+def go_program(name):
     PEERS_OUT.mkdir(parents=True, exist_ok=True)
-    output(["go", "build", "-o", PEERS_OUT / "go_core", PEERS / "go_core.go"])
-    return PEERS_OUT / "go_core"
+    output(["go", "build", "-o", PEERS_OUT / name, PEERS / f"{name}.go"])
+    return PEERS_OUT / name
 
 
 def beside_go(program, go_command, rounds):
-    """Rounds of a program of ours and of the Go one: {name: one value a round}."""
-    go_program = go_core()
+    """Rounds of a program of ours and of a Go one: {name: one value a round}."""
+    peer, *arguments = go_command
+    command = [go_program(peer), *arguments]
     measure = {
         "weft": lambda: ours(figures, [BENCH / program, "--rounds", 3]),
-        "go": lambda: figures([go_program, go_command], environment=GO_ONE_CORE),
+        "go": lambda: figures(command, environment=GO_ONE_CORE),
     }
     runs = interleave(list(measure), rounds, lambda who: measure[who]())
     return {
@@ -108,6 +109,19 @@ def beside_go(program, go_command, rounds):
         for who in measure
         for name in runs[who][0]
     }
+
+
+def judged_beside_go(program, go_command, goals, rounds):
+    """A figure for each name in `goals`, beside Go's "go." and that; returns our values."""
+    try:
+        values = beside_go(program, go_command, rounds)
+        for name, goal in goals.items():
+            yield paired(name, "ns", values, name, f"go.{name}", goal, versus="Go")
+    except NotRun as error:
+        for name, goal in goals.items():
+            yield Figure(name, "ns", goal=goal, not_run=str(error))
+        values = ours(figures, [BENCH / program, "--rounds", rounds])
+    return values
 
 
 def switch(rounds):
@@ -118,22 +132,15 @@ def switch(rounds):
         yield paired("switch.bare", "ns", values, "switch.weft", "switch.bare", 1.5,
                      versus="bare ring")
     try:
-        values = beside_go("switch", "yield", rounds)
+        values = beside_go("switch", ["go_core", "yield"], rounds)
         yield paired("switch.go", "ns", values, "switch.weft", "go.yield", 0.2, versus="Go Gosched")
     except NotRun as error:
         yield Figure("switch.go", "ns", goal=0.2, not_run=str(error))
 
 
 def spawn(rounds):
-    names = ("spawn.single", 0.2), ("spawn.thousand", None)
-    try:
-        values = beside_go("spawn", "spawn", rounds)
-        for name, goal in names:
-            yield paired(name, "ns", values, name, f"go.{name}", goal, versus="Go")
-    except NotRun as error:
-        for name, goal in names:
-            yield Figure(name, "ns", goal=goal, not_run=str(error))
-        values = ours(figures, [BENCH / "spawn", "--rounds", rounds])
+    goals = {"spawn.single": 0.2, "spawn.thousand": None}
+    values = yield from judged_beside_go("spawn", ["go_core", "spawn"], goals, rounds)
     yield Figure("spawn.thousand.each", "ns", values["spawn.thousand"], note="aim: at most 20 ns")
 
 
@@ -149,7 +156,7 @@ def sleepers(rounds):
     mine = [ours(figures, [BENCH / "sleepers"]) for _ in range(min(rounds, 5))]
     guard = next(name.split(".")[-1] for name in mine[0] if name.startswith("sleepers.guard."))
     try:
-        go = [figures([go_core(), "sleepers"], environment=GO_ONE_CORE) for _ in mine]
+        go = [figures([go_program("go_core"), "sleepers"], environment=GO_ONE_CORE) for _ in mine]
     except NotRun:
         go = []
     parts = [f"{part} {mine[0][f'sleepers.{part}'][0]:.0f}" for part in ("resident", "page_tables")]
@@ -173,6 +180,13 @@ def bursts(_):
     values = ours(figures, [BENCH / "bursts", "--tasks", 100000, "--bursts", 1, "--seconds", 5])
     yield Figure("bursts.trim", "B", values["bursts.idle"], values["bursts.before"], 1.2,
                  versus="before", note="resident 5 s after 100,000 tasks")
+
+
+def channels(rounds):
+    goals = {f"channels.{what}": 0.3 for what in ("pair", "buffered", "select", "ring")}
+    values = yield from judged_beside_go("channels", ["go_chan"], goals, rounds)
+    yield Figure("channels.shares", "%", values["channels.shares"], goal=5,
+                 note="the share of a ready case furthest from a quarter")
 
 
 # --- ping-pong servers --------------------------------------------------------------------------
@@ -458,12 +472,16 @@ def httperf_time(rounds):
 
 # --- the command --------------------------------------------------------------------------------
 
-GROUPS = {
-    "switch": switch, "spawn": spawn, "timer": timer, "sleepers": sleepers, "bursts": bursts,
-    "pong.bare": pong_bare, "pong.uring": pong_uring, "pong.peers": pong_peers,
-    "pong.syscalls": pong_syscalls, "httperf": httperf_time, "keep": keep, "parked": parked,
-    "readers": readers,
+SUITES = {
+    "core": {
+        "switch": switch, "spawn": spawn, "timer": timer, "sleepers": sleepers, "bursts": bursts,
+        "pong.bare": pong_bare, "pong.uring": pong_uring, "pong.peers": pong_peers,
+        "pong.syscalls": pong_syscalls, "httperf": httperf_time, "keep": keep, "parked": parked,
+        "readers": readers,
+    },
+    "channels": {"channels": channels},
 }
+GROUPS = {name: group for suite in SUITES.values() for name, group in suite.items()}
 
 
 def run_group(name, rounds):
@@ -517,18 +535,18 @@ def exit_status(found):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("suite", nargs="?", default="core", choices=["core"])
+    parser.add_argument("suite", nargs="?", default="core", choices=SUITES)
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 11")
     parser.add_argument("--json", metavar="FILE", help="write all values and the environment")
     parser.add_argument("--only", nargs="+", choices=GROUPS,
-                        type=lambda name: name.replace("_", "."), default=list(GROUPS),
+                        type=lambda name: name.replace("_", "."),
                         metavar="NAME", help="of " + ", ".join(GROUPS))
     arguments = parser.parse_args()
     rounds = 5 if arguments.quick else 11
 
     ticks, stolen = stolen_ticks()
     found = []
-    for name in arguments.only:
+    for name in arguments.only or SUITES[arguments.suite]:
         print(f"{name}...", file=sys.stderr, flush=True)
         found += run_group(name, rounds)
     ticks_after, stolen_after = stolen_ticks()
