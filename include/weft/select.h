@@ -30,12 +30,14 @@ extern "C" {
 
 struct weft_chan;
 struct weft_event;
+struct weft_watch;
 struct wf_case_kind;
+struct wf_op;
 
 /* All fields but `result` are private. */
 struct weft_case {
-	/* Of the case that happened: 0; WEFT_ECLOSED if its channel or its watch is closed; or what the
-	 * engine says of the descriptor. */
+	/* Of the case that happened: 0; WEFT_ECLOSED if its channel is closed, or its watch was
+	 * meanwhile; or what the engine says of the descriptor. */
 	int result;
 	const struct wf_case_kind *kind;
 	void *object; /* a channel, an event, a watch */
@@ -45,6 +47,10 @@ struct weft_case {
 			struct weft_timer_ timer;
 			struct wf_waiter *waiter;
 		} until;
+		struct weft_case_op_ {
+			struct wf_op *op;
+			struct wf_waiter *waiter;
+		} ready;
 	} wait;
 };
 
@@ -61,6 +67,13 @@ struct weft_case weft_case_event(struct weft_event *event);
 
 /* The time has come. */
 struct weft_case weft_case_until(weft_time when);
+
+/* The descriptor has input or its end, or has room for output: it is not read or written. Input of a
+ * connection that weft_fill has received and nobody has consumed counts. Closing the watch while a task
+ * waits ends the select, with WEFT_ECLOSED. While a task waits nobody else may read, or write,
+ * respectively. */
+struct weft_case weft_case_readable(struct weft_watch *watch);
+struct weft_case weft_case_writable(struct weft_watch *watch);
 
 /* Nothing: it takes the place of a case that is no longer wanted. */
 struct weft_case weft_case_never(void);

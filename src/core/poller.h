@@ -53,7 +53,7 @@ struct wf_poller_ops {
 	bool (*submit)(struct wf_poller *poller, struct wf_op *op);
 
 	/* Asks a pending operation to end, with op->waiter.code as its result if nothing was done. It
-	 * settles now or inside a later wait. Cannot fail. */
+	 * settles now or inside a later wait; one that waits for readiness only, now. Cannot fail. */
 	void (*cancel)(struct wf_poller *poller, struct wf_op *op);
 
 	/* Watches a file that is parked: its kind's `readable` is called, in a later wait, whenever

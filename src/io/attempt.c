@@ -8,6 +8,7 @@
 #include "io/system.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 enum {
@@ -133,6 +134,16 @@ static int64_t try_connect(struct wf_op *op)
 	return r < 0 ? r : -error;
 }
 
+static int64_t try_poll(const struct wf_op *op, short events)
+{
+	struct pollfd poll_fd = { .fd = op->file->fd, .events = events };
+	int n = poll(&poll_fd, 1, 0);
+
+	if (n < 0)
+		return -errno;
+	return n > 0 ? 0 : -EAGAIN;
+}
+
 static int64_t try_once(struct wf_op *op)
 {
 	switch (op->kind) {
@@ -149,6 +160,10 @@ static int64_t try_once(struct wf_op *op)
 		return try_accept(op);
 	case WF_OP_CONNECT:
 		return try_connect(op);
+	case WF_OP_READABLE:
+		return try_poll(op, POLLIN | POLLRDHUP);
+	case WF_OP_WRITABLE:
+		return try_poll(op, POLLOUT);
 	}
 	return -EINVAL;
 }

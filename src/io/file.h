@@ -37,6 +37,9 @@ struct wf_file_kind {
 	 * first, or why it cannot be parked; or NULL. */
 	void (*readable)(struct wf_file *file);
 	int (*before_park)(struct wf_file *file);
+	/* Before a select waits for input, or else for room: 1 if it need not, 0, or why it may not; or
+	 * NULL. */
+	int (*before_select)(struct wf_file *file, bool reads);
 	bool is_listener;
 	/* The descriptor is somebody else's, and closing the file does not close it. */
 	bool keeps_fd;

@@ -17,13 +17,6 @@ static void withdraw(struct wf_waiter *waiter)
 	poller->ops->cancel(poller, wf_container(waiter, struct wf_op, waiter));
 }
 
-static bool is_busy(const struct wf_op *op)
-{
-	const struct wf_file *file = op->file;
-
-	return wf_op_reads(op) ? file->reader || file->parked : file->writer != NULL;
-}
-
 static int64_t perform(struct wf_op *op, struct wf_task *task, const void *object,
 		       enum wf_wait_reason reason)
 {
@@ -35,7 +28,7 @@ static int64_t perform(struct wf_op *op, struct wf_task *task, const void *objec
 		return r;
 	if (wf_unlikely(op->file->fd < 0))
 		return WEFT_ECLOSED;
-	if (wf_unlikely(is_busy(op)))
+	if (wf_unlikely(wf_op_is_busy(op)))
 		return -EBUSY;
 	op->waiter = (struct wf_waiter){
 		.task = task,
@@ -62,6 +55,14 @@ int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reas
 	result = perform(op, task, object, reason);
 	wf_file_drop(file);
 	return result;
+}
+
+void wf_op_settle(struct wf_op *op, int64_t result)
+{
+	if (wf_unlikely(op->kind == WF_OP_READABLE || op->kind == WF_OP_WRITABLE))
+		wf_case_op_settle(op, result);
+	else
+		wf_wait_settle(&op->waiter, result);
 }
 
 void wf_file_end(struct wf_op *op, int code)

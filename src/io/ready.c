@@ -122,6 +122,8 @@ bool wf_ready_submit(struct wf_poller *poller, struct wf_op *op)
 		op->waiter.result = r;
 		return true;
 	}
+	if (wf_op_only_looks(op))
+		return true;
 	if (reads)
 		file->reader = op;
 	else
@@ -135,7 +137,7 @@ void wf_ready_settle(struct wf_op *op, int64_t result)
 		op->file->reader = NULL;
 	else
 		op->file->writer = NULL;
-	wf_wait_settle(&op->waiter, result);
+	wf_op_settle(op, result);
 }
 
 void wf_ready_cancel(struct wf_poller *poller, struct wf_op *op)

@@ -29,10 +29,22 @@ static int before_park(struct wf_file *file)
 	return 0;
 }
 
+/* What has been received is there for weft_read; a task that fills, or sends, may be between two
+ * operations. */
+static int before_select(struct wf_file *file, bool reads)
+{
+	const struct weft_conn *conn = wf_container(file, struct weft_conn, watch.file);
+
+	if (file->bits & (reads ? WF_CONN_FILLING : WF_CONN_WRITING))
+		return -EBUSY;
+	return reads && (conn->input || file->bits & WF_CONN_FETCHED);
+}
+
 static const struct wf_file_kind conn_kind = {
 	.release = release,
 	.readable = wf_watch_readable,
 	.before_park = before_park,
+	.before_select = before_select,
 };
 
 int wf_conn_new(struct weft_worker *worker, int fd, int family, struct weft_conn **ret_conn)
