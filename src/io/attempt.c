@@ -136,12 +136,12 @@ static int64_t try_connect(struct wf_op *op)
 
 static int64_t try_poll(const struct wf_op *op, short events)
 {
-	struct pollfd poll_fd = { .fd = op->file->fd, .events = events };
-	int n = poll(&poll_fd, 1, 0);
+	struct wf_poller *poller = poller_of(op);
+	int r = poller->system->poll(poller, op->file->fd, events);
 
-	if (n < 0)
-		return -errno;
-	return n > 0 ? 0 : -EAGAIN;
+	if (r < 0)
+		return r;
+	return r > 0 ? 0 : -EAGAIN;
 }
 
 static int64_t try_once(struct wf_op *op)

@@ -123,13 +123,12 @@ static int end_output(struct wf_poller *poller, int fd)
 	return result_of(shutdown(fd, SHUT_WR));
 }
 
-static bool has_input(struct wf_poller *poller, int fd)
+static int poll_fd(struct wf_poller *poller, int fd, short events)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN | POLLRDHUP };
-	int n = poll(&poll_fd, 1, 0);
+	struct pollfd which = { .fd = fd, .events = events };
 
 	(void)poller;
-	return n > 0 || (n < 0 && errno != EINTR); /* forbidden: whoever wants it finds out */
+	return result_of(poll(&which, 1, 0));
 }
 
 static void close_fd(struct wf_poller *poller, int fd)
@@ -201,7 +200,7 @@ const struct wf_system wf_kernel = {
 	.read = read_from,
 	.send = send_to,
 	.shutdown = end_output,
-	.has_input = has_input,
+	.poll = poll_fd,
 	.close = close_fd,
 	.stat = stat_fd,
 	.stat_path = stat_path,

@@ -9,6 +9,7 @@
 #include "io/system.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -240,7 +241,9 @@ void wf_ready_take_wakes(const struct wf_ready *ready)
 
 bool wf_ready_has_input(struct wf_poller *poller, const struct wf_file *file)
 {
-	return poller->system->has_input(poller, file->fd);
+	int r = poller->system->poll(poller, file->fd, POLLIN | POLLRDHUP);
+
+	return r > 0 || (r < 0 && r != -EINTR); /* forbidden: whoever wants it finds out */
 }
 
 int wf_ready_park(struct wf_poller *poller, struct wf_file *file)

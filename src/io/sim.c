@@ -17,6 +17,7 @@
 enum {
 	LOOK_MOST = 64, /* ready tasks among which one is chosen */
 	STEP_NS = 1000,
+	LOOK_NS = 100, /* at the clock */
 };
 
 /* The clock begins a second after the earliest time there is: 0 and less have meanings of their own. */
@@ -268,9 +269,10 @@ static struct wf_queue_node *choose(struct wf_poller *poller, const struct wf_qu
 
 /* ---- The engine ------------------------------------------------------------------------------ */
 
+/* Looking takes a moment, so that who looks until a time has come sees it come. */
 static weft_time now(struct wf_poller *poller)
 {
-	return sim_of(poller)->now;
+	return sim_of(poller)->now += LOOK_NS;
 }
 
 /* Moves the clock to the next thing that happens. Without any the program can never go on. */

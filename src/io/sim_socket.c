@@ -335,14 +335,16 @@ static int connect_to(struct wf_poller *poller, int fd, const struct sockaddr *a
 
 /* ---- Looking and closing ---------------------------------------------------------------------------------- */
 
-static bool has_input(struct wf_poller *poller, int fd)
+/* The events of poll(2) have the numbers of those of epoll(7). */
+static int poll_fd(struct wf_poller *poller, int fd, short events)
 {
 	struct wf_sim *sim = sim_of(poller);
 	struct wf_sim_socket *socket;
+	int r = wf_sim_socket_find(sim, fd, &socket);
 
-	if (wf_sim_socket_find(sim, fd, &socket) < 0)
-		return true; /* whoever wants it finds out */
-	return wf_sim_socket_level(sim, socket) & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	if (r < 0)
+		return r;
+	return (wf_sim_socket_level(sim, socket) & ((uint32_t)events | EPOLLHUP | EPOLLERR)) != 0;
 }
 
 /* The descriptor is free, whatever close(2) would have said. */
@@ -421,7 +423,7 @@ const struct wf_system wf_sim_system = {
 	.read = wf_sim_stream_read,
 	.send = wf_sim_stream_send,
 	.shutdown = wf_sim_stream_shutdown,
-	.has_input = has_input,
+	.poll = poll_fd,
 	.close = close_fd,
 	.stat = stat_fd,
 	.stat_path = stat_path,

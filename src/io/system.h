@@ -47,8 +47,8 @@ struct wf_system {
 			int flags);
 	/* Ends the output. */
 	int (*shutdown)(struct wf_poller *poller, int fd);
-	/* Whether a receive would not block. */
-	bool (*has_input)(struct wf_poller *poller, int fd);
+	/* 1 if any of the POLL* events of poll(2) is there, 0 if none is. */
+	int (*poll)(struct wf_poller *poller, int fd, short events);
 	/* On Linux the number is free whatever close returns, and there is nobody to tell. */
 	void (*close)(struct wf_poller *poller, int fd);
 

@@ -292,7 +292,7 @@ static ssize_t call(struct machine *m, const char *what, char x, const char *arg
 	if (strcmp(what, "option") == 0)
 		return set_option(m, fd, number);
 	if (strcmp(what, "input") == 0)
-		return system->has_input(m->poller, fd);
+		return system->poll(m->poller, fd, POLLIN | POLLRDHUP);
 	if (strcmp(what, "file") == 0)
 		return stat_file(m);
 	if (strcmp(what, "unlink") == 0)
