@@ -326,7 +326,6 @@ void wf_worker_done(struct weft_worker *worker)
 	wf_stacks_done(&worker->stacks);
 	wf_tasks_done(worker);
 	wf_blocks_done(&worker->pool);
-	wf_assert_slow(worker->memory.bytes_used == 0);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */

@@ -48,6 +48,11 @@ static bool light_guards_work(void)
 	return work;
 }
 
+enum weft_guard wf_guard_best(void)
+{
+	return light_guards_work() ? WEFT_GUARD_LIGHT : WEFT_GUARD_MPROTECT;
+}
+
 int wf_guard_probe(enum weft_guard *ret_guard)
 {
 	const char *wanted = getenv("WEFT_GUARD");
@@ -59,7 +64,7 @@ int wf_guard_probe(enum weft_guard *ret_guard)
 	else if (wanted && *wanted && strcmp(wanted, "light") != 0)
 		return WEFT_EOPTION;
 	else
-		*ret_guard = light_guards_work() ? WEFT_GUARD_LIGHT : WEFT_GUARD_MPROTECT;
+		*ret_guard = wf_guard_best();
 	return 0;
 }
 

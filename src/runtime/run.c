@@ -7,6 +7,8 @@
  *	WEFT_GUARD=light|mprotect|canary	the best stack guard to try
  *	WEFT_YIELD_ALWAYS=1	    every checkpoint suspends: a test finds what relies on none doing so
  */
+#include "runtime/run.h"
+
 #include "core/worker.h"
 #include "io/epoll.h"
 #include "io/sim.h"
@@ -47,8 +49,12 @@ static int open_best(struct wf_memory *memory, struct wf_poller **ret_poller)
 	return r;
 }
 
-static int open_engine(const char *name, struct wf_memory *memory, struct wf_poller **ret_poller)
+static int open_engine(const struct wf_run *run, const struct weft_options *options,
+		       struct wf_memory *memory, struct wf_poller **ret_poller)
 {
+	const char *name = options->engine;
+
+	(void)run;
 	if (!name || !*name)
 		name = getenv("WEFT_ENGINE");
 	if (!name || !*name)
@@ -87,12 +93,12 @@ static void watch_forks(void)
 	(void)pthread_once(&once, register_fork_handler); /* fails only for a bad argument */
 }
 
-static int run_on(struct weft_worker *worker, const struct weft_options *options,
-		  weft_function *function, void *arg)
+static int run_on(const struct wf_run *run, struct weft_worker *worker,
+		  const struct weft_options *options, weft_function *function, void *arg)
 {
 	struct wf_overflow overflow;
 	struct wf_poller *poller;
-	int r = open_engine(options->engine, &worker->memory, &poller);
+	int r = run->open(run, options, &worker->memory, &poller);
 
 	if (r < 0)
 		return r;
@@ -107,42 +113,53 @@ static int run_on(struct weft_worker *worker, const struct weft_options *options
 	return r;
 }
 
+int wf_run(const struct wf_run *run, weft_function *function, void *arg,
+	   const struct weft_options *options)
+{
+	struct wf_worker_options worker_options = {
+		.stacks = { .stack_bytes = options->stack_bytes,
+			    .page_bytes = wf_page_bytes(),
+			    .guard = run->guard,
+			    .guard_budget = run->guard_budget },
+		.allocator = &options->allocator,
+		.tasks_max = options->tasks_max,
+		.posts_max = options->posts_max,
+		.buffer_bytes = options->buffer_bytes,
+		.buffers_max = options->buffers_max,
+		.yield_always = run->yield_always,
+	};
+	/* With its timer wheel too large for a small stack. */
+	struct weft_worker *worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+	int r;
+
+	if (!worker)
+		return -ENOMEM;
+	watch_forks();
+	r = wf_worker_init(worker, &worker_options);
+	if (r == 0) {
+		r = run_on(run, worker, options, function, arg);
+		wf_worker_done(worker);
+		wf_assert_slow(run->may_leak || worker->memory.bytes_used == 0);
+	}
+	free(worker);
+	return r;
+}
+
 int weft_run(weft_function *function, void *arg, const struct weft_options *options)
 {
-	const struct weft_options *o = options ? options : &default_options;
-	struct wf_worker_options worker_options = {
-		.stacks = { .stack_bytes = o->stack_bytes,
-			    .page_bytes = wf_page_bytes(),
-			    .guard_budget = wf_guard_budget() },
-		.allocator = &o->allocator,
-		.tasks_max = o->tasks_max,
-		.posts_max = o->posts_max,
-		.buffer_bytes = o->buffer_bytes,
-		.buffers_max = o->buffers_max,
-		.yield_always = is_set("WEFT_YIELD_ALWAYS"),
-	};
-	struct weft_worker *worker;
+	struct wf_run run = { .open = open_engine,
+			      .guard_budget = wf_guard_budget(),
+			      .yield_always = is_set("WEFT_YIELD_ALWAYS") };
 	int r;
 
 	if (wf_worker)
 		return -EALREADY;
 	if (wf_forked)
 		return -EPERM;
-	watch_forks();
-	r = wf_guard_probe(&worker_options.stacks.guard);
+	r = wf_guard_probe(&run.guard);
 	if (r < 0)
 		return r;
-	/* With its timer wheel too large for a small stack. */
-	worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
-	if (!worker)
-		return -ENOMEM;
-	r = wf_worker_init(worker, &worker_options);
-	if (r == 0) {
-		r = run_on(worker, o, function, arg);
-		wf_worker_done(worker);
-	}
-	free(worker);
-	return r;
+	return wf_run(&run, function, arg, options ? options : &default_options);
 }
 
 const char *weft_engine_name(void)
