@@ -48,6 +48,7 @@ PUBLIC = {
     "signals.h": "io",
     "net.h": "net",
     "serve.h": "net",
+    "sim.h": "runtime",
     "weft.h": "everything",
 }
 

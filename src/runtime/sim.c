@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+/* What a scenario does to its world. */
+#include "runtime/sim.h"
+
+#include "base/assert.h"
+#include "core/worker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The operations of the public header are the simulator's own, one by one. */
+_Static_assert((int)WEFT_SIM_SOCKET == WF_SIM_SOCKET && (int)WEFT_SIM_ACCEPT == WF_SIM_ACCEPT &&
+		       (int)WEFT_SIM_CONNECTED == WF_SIM_CONNECTED &&
+		       (int)WEFT_SIM_SEND == WF_SIM_SEND && (int)WEFT_SIM_CLOSE == WF_SIM_CLOSE &&
+		       (int)WEFT_SIM_SIGNALS == WF_SIM_SIGNALS &&
+		       (int)WEFT_SIM_ALLOCATE == WF_SIM_ALLOCATE &&
+		       WF_SIM_ALLOCATE + 1 == WF_SIM_OPS,
+	       "one list of operations");
+_Static_assert((int)WEFT_SIM_FIFO == WF_SIM_FIFO && (int)WEFT_SIM_RANDOM == WF_SIM_RANDOM &&
+		       (int)WEFT_SIM_PCT == WF_SIM_PCT,
+	       "one list of strategies");
+
+/* A list with room for one more. */
+static void *make_room(void *list, uint32_t count, uint32_t *room, size_t bytes)
+{
+	if (count < *room)
+		return list;
+	*room = *room ? 2 * *room : 16;
+	list = realloc(list, *room * bytes);
+	if (!list)
+		wf_panic("the simulator has no memory");
+	return list;
+}
+
+/* ---- Hosts ----------------------------------------------------------------------------------- */
+
+static uint32_t parse_address(const char *name, const char *address)
+{
+	struct in_addr parsed;
+	uint32_t ipv4;
+
+	if (inet_pton(AF_INET, address, &parsed) != 1)
+		wf_panic(
+			"the address \"%s\" of the simulated host \"%s\" is none; write it as 10.0.0.1",
+			address, name);
+	ipv4 = ntohl(parsed.s_addr);
+	if (ipv4 >> 24 != 10)
+		wf_panic(
+			"the address %s of the simulated host \"%s\" is not in 10.0.0.0/8; take one "
+			"that is",
+			address, name);
+	return ipv4;
+}
+
+static struct wf_sim_link world_link(const struct weft_sim_link *link)
+{
+	weft_time min = link->latency_min_ns ? link->latency_min_ns : 100 * WEFT_MICROSECOND;
+	weft_time max = link->latency_max_ns ? link->latency_max_ns : 2 * WEFT_MILLISECOND;
+	uint32_t segment_min = link->segment_min ? link->segment_min : 1;
+	uint32_t segment_max = link->segment_max ? link->segment_max : 1460;
+
+	return (struct wf_sim_link){
+		.latency_min_ns = min,
+		.latency_max_ns = max > min ? max : min,
+		.bandwidth_bytes = link->bandwidth,
+		.segment_min = segment_min,
+		.segment_max = segment_max > segment_min ? segment_max : segment_min,
+		.capacity_bytes = link->capacity,
+	};
+}
+
+/* The simulator's world begins with one host; the first of the scenario moves in there. */
+static int add_to_net(struct weft_sim *sim, uint32_t ipv4)
+{
+	struct wf_sim_link link = world_link(&(struct weft_sim_link){ 0 });
+
+	if (sim->host_count > 0)
+		return wf_sim_net_add_host(sim->world, ipv4, &link);
+	sim->world->net.hosts[0].ipv4 = ipv4;
+	return 0;
+}
+
+struct weft_sim_host *weft_sim_host_at(struct weft_sim *sim, const char *name, const char *address,
+				       weft_function *function, void *arg, const char *site,
+				       const char *function_name)
+{
+	uint32_t ipv4 = parse_address(name, address);
+	struct weft_sim_host *host = &sim->hosts[sim->host_count];
+	int number;
+
+	if (sim->is_running)
+		wf_panic("the simulated host \"%s\" comes too late; add hosts in the scenario",
+			 name);
+	if (sim->host_count == WF_SIM_HOSTS_MAX)
+		wf_panic("the simulated host \"%s\" is one too many; %d are the most", name,
+			 WF_SIM_HOSTS_MAX);
+	number = add_to_net(sim, ipv4);
+	if (number < 0)
+		wf_panic("no simulated host \"%s\" with the address %s: %s", name, address,
+			 weft_error_name(number));
+	*host = (struct weft_sim_host){ .name = name,
+					.site = site,
+					.function_name = function_name,
+					.function = function,
+					.arg = arg,
+					.sim = sim,
+					.number = (uint8_t)number };
+	sim->host_count++;
+	return host;
+}
+
+static bool is_meant(const struct weft_sim_host *host, uint32_t number)
+{
+	return !host || host->number == number;
+}
+
+/* Calls a function for each pair of different hosts that is meant. */
+static void for_links(struct weft_sim *sim, const struct weft_sim_host *from,
+		      const struct weft_sim_host *to,
+		      void (*call)(struct wf_sim *world, uint32_t from, uint32_t to))
+{
+	for (uint32_t a = 0; a < sim->host_count; a++)
+		for (uint32_t b = 0; b < sim->host_count; b++)
+			if (a != b && is_meant(from, a) && is_meant(to, b))
+				call(sim->world, a, b);
+}
+
+/* ---- Links ----------------------------------------------------------------------------------- */
+
+void wf_world_link(struct weft_sim *sim, uint32_t from, uint32_t to,
+		   const struct weft_sim_link *link)
+{
+	struct wf_sim_link *old = wf_sim_net_link(&sim->world->net, from, to);
+	struct wf_sim_link new = world_link(link);
+
+	/* What is on the way, and whether it is cut, stays. */
+	old->latency_min_ns = new.latency_min_ns;
+	old->latency_max_ns = new.latency_max_ns;
+	old->bandwidth_bytes = new.bandwidth_bytes;
+	old->segment_min = new.segment_min;
+	old->segment_max = new.segment_max;
+	old->capacity_bytes = new.capacity_bytes;
+}
+
+void weft_sim_link_set(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to,
+		       const struct weft_sim_link *link)
+{
+	for (uint32_t a = 0; a < sim->host_count; a++)
+		for (uint32_t b = 0; b < sim->host_count; b++) {
+			if (a == b || !is_meant(from, a) || !is_meant(to, b))
+				continue;
+			wf_world_link(sim, a, b, link);
+			sim->set_links[a] |= UINT64_C(1) << b;
+		}
+}
+
+void weft_sim_cut(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to)
+{
+	for_links(sim, from, to, wf_sim_net_cut);
+}
+
+void weft_sim_heal(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to)
+{
+	for_links(sim, from, to, wf_sim_net_heal);
+}
+
+void weft_sim_partition(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
+{
+	weft_sim_cut(sim, a, b);
+	weft_sim_cut(sim, b, a);
+}
+
+void weft_sim_rejoin(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
+{
+	weft_sim_heal(sim, a, b);
+	weft_sim_heal(sim, b, a);
+}
+
+void weft_sim_reset(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
+{
+	for_links(sim, a, b, wf_sim_net_reset);
+}
+
+void weft_sim_harsh_resets(struct weft_sim *sim, bool harsh)
+{
+	sim->world->net.harsh_resets = harsh;
+	sim->has_resets = true;
+}
+
+void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t descriptors,
+		    uint32_t ports)
+{
+	for (uint32_t i = 0; i < sim->host_count; i++) {
+		struct wf_sim_host *limited = &sim->world->net.hosts[i];
+		uint32_t most = 65535U - limited->port_first;
+
+		if (!is_meant(host, i))
+			continue;
+		limited->descriptors_max = descriptors;
+		if (ports > 0)
+			limited->port_last = (uint16_t)(limited->port_first +
+							(ports - 1 < most ? ports - 1 : most));
+	}
+}
+
+void wf_world_heal(struct weft_sim *sim)
+{
+	weft_sim_heal(sim, NULL, NULL);
+	sim->world->faults.is_over = true;
+}
+
+/* ---- Programs -------------------------------------------------------------------------------- */
+
+/* The scope of a program that does not run is closed, and cannot be stopped. */
+static void for_programs(struct weft_sim *sim, const struct weft_sim_host *host,
+			 void (*call)(struct weft_scope *scope))
+{
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		if (is_meant(host, i) && sim->hosts[i].scope.owner)
+			call(&sim->hosts[i].scope);
+}
+
+void weft_sim_stop(struct weft_sim *sim, struct weft_sim_host *host)
+{
+	for_programs(sim, host, weft_scope_stop);
+}
+
+void weft_sim_cancel(struct weft_sim *sim, struct weft_sim_host *host)
+{
+	for_programs(sim, host, weft_scope_cancel);
+}
+
+void weft_sim_signal(struct weft_sim *sim, struct weft_sim_host *host, int number)
+{
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		if (is_meant(host, i))
+			wf_sim_net_signal(sim->world, i, number);
+}
+
+/* ---- Time and chance ------------------------------------------------------------------------- */
+
+static void act(struct wf_sim *world, void *object, uint64_t action)
+{
+	struct weft_sim *sim = object;
+	struct wf_call call = sim->actions.list[action];
+
+	(void)world;
+	call.action(sim, call.arg);
+}
+
+static uint32_t add_call(struct wf_calls *calls, weft_sim_action *action, void *arg)
+{
+	calls->list = make_room(calls->list, calls->count, &calls->room, sizeof *calls->list);
+	calls->list[calls->count] = (struct wf_call){ action, arg };
+	return calls->count++;
+}
+
+void weft_sim_at(struct weft_sim *sim, weft_time time, weft_sim_action *action, void *arg)
+{
+	wf_sim_plan(sim->world, sim->begun + time, act, sim, add_call(&sim->actions, action, arg));
+}
+
+weft_time weft_sim_now(const struct weft_sim *sim)
+{
+	return sim->world->now - sim->begun;
+}
+
+uint64_t weft_sim_choose(struct weft_sim *sim, uint64_t min, uint64_t max)
+{
+	return wf_sim_draw(sim->world, WF_SIM_PROGRAM, min, max);
+}
+
+/* ---- Mishaps --------------------------------------------------------------------------------- */
+
+void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap)
+{
+	mishaps->list =
+		make_room(mishaps->list, mishaps->count, &mishaps->room, sizeof *mishaps->list);
+	mishaps->list[mishaps->count++] = *mishap;
+}
+
+/* After the end of mishaps none begins. */
+static void begin_mishap(struct wf_sim *world, void *object, uint64_t number)
+{
+	struct weft_sim *sim = object;
+	const struct wf_mishap *mishap = &sim->mishaps.list[number];
+
+	if (sim->is_ending)
+		return;
+	if (mishap->kind == WF_MISHAP_CUT)
+		wf_sim_net_cut(world, mishap->from, mishap->to);
+	else
+		wf_sim_net_reset(world, mishap->from, mishap->to);
+}
+
+static void end_mishap(struct wf_sim *world, void *object, uint64_t number)
+{
+	const struct weft_sim *sim = object;
+	const struct wf_mishap *mishap = &sim->mishaps.list[number];
+
+	wf_sim_net_heal(world, mishap->from, mishap->to);
+}
+
+void wf_world_plan(struct weft_sim *sim, uint32_t number)
+{
+	const struct wf_mishap *mishap = &sim->mishaps.list[number];
+
+	if (mishap->kind == WF_MISHAP_FAULT) {
+		wf_sim_fault_plan(sim->world, mishap->fault);
+		return;
+	}
+	wf_sim_plan(sim->world, sim->begun + mishap->begin, begin_mishap, sim, number);
+	if (mishap->kind == WF_MISHAP_CUT)
+		wf_sim_plan(sim->world, sim->begun + mishap->end, end_mishap, sim, number);
+}
+
+static void add_mishaps(struct weft_sim *sim, const struct weft_sim_host *from,
+			const struct weft_sim_host *to, struct wf_mishap mishap)
+{
+	for (uint32_t a = 0; a < sim->host_count; a++)
+		for (uint32_t b = 0; b < sim->host_count; b++) {
+			if (a == b || !is_meant(from, a) || !is_meant(to, b))
+				continue;
+			mishap.from = (uint8_t)a;
+			mishap.to = (uint8_t)b;
+			wf_mishaps_add(&sim->mishaps, &mishap);
+			wf_world_plan(sim, sim->mishaps.count - 1);
+		}
+}
+
+void weft_sim_cut_during(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to,
+			 weft_time begin, weft_time end)
+{
+	add_mishaps(sim, from, to,
+		    (struct wf_mishap){ .kind = WF_MISHAP_CUT, .begin = begin, .end = end });
+}
+
+void weft_sim_reset_at(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b,
+		       weft_time time)
+{
+	add_mishaps(sim, a, b, (struct wf_mishap){ .kind = WF_MISHAP_RESET, .begin = time });
+}
+
+static void plan_fault(struct weft_sim *sim, const struct weft_sim_host *host,
+		       enum weft_sim_operation operation, uint64_t count, int error,
+		       bool and_all_after)
+{
+	wf_sim_fault_plan(sim->world, (struct wf_sim_fault){
+					      .count = count,
+					      .error = error,
+					      .op = (uint8_t)operation,
+					      .host = host ? host->number : WF_SIM_ANY_HOST,
+					      .and_all_after = and_all_after,
+				      });
+}
+
+void weft_sim_fail_nth(struct weft_sim *sim, struct weft_sim_host *host,
+		       enum weft_sim_operation operation, uint64_t count, int error)
+{
+	plan_fault(sim, host, operation, count, error, false);
+}
+
+void weft_sim_fail_from(struct weft_sim *sim, struct weft_sim_host *host,
+			enum weft_sim_operation operation, uint64_t count, int error)
+{
+	plan_fault(sim, host, operation, count, error, true);
+}
+
+/* ---- The rest -------------------------------------------------------------------------------- */
+
+void weft_sim_swarm(struct weft_sim *sim)
+{
+	sim->is_swarm = true;
+}
+
+void weft_sim_strategy(struct weft_sim *sim, enum weft_sim_strategy strategy)
+{
+	sim->world->strategy = (enum wf_sim_strategy)strategy;
+	sim->has_strategy = true;
+}
+
+void weft_sim_credit(struct weft_sim *sim, uint32_t operations)
+{
+	if (operations < 1 || operations > WF_CREDIT)
+		wf_panic("weft_sim_credit(%u): take a number from 1 to %d", operations, WF_CREDIT);
+	sim->credit = operations;
+	sim->has_credit = true;
+}
+
+void weft_sim_check(struct weft_sim *sim, weft_sim_action *check, void *arg)
+{
+	(void)add_call(&sim->checks, check, arg);
+}
+
+void weft_sim_run_for(struct weft_sim *sim, weft_time duration_ns, weft_time bound_ns)
+{
+	sim->duration_ns = duration_ns;
+	sim->bound_ns = bound_ns;
+}
+
+void weft_sim_steps_max(struct weft_sim *sim, uint64_t steps)
+{
+	sim->world->steps_max = steps;
+}
+
+void wf_world_init(struct weft_sim *sim, const struct wf_case *what, struct wf_outcome *outcome)
+{
+	struct wf_sim *world = wf_sim_new(what->seed);
+
+	if (!world)
+		wf_panic("the simulator has no memory");
+	*sim = (struct weft_sim){
+		.world = world,
+		.what = what,
+		.outcome = outcome,
+		.begun = world->now,
+		.duration_ns = 60 * WEFT_SECOND,
+		.bound_ns = 60 * WEFT_SECOND,
+		.credit = WF_CREDIT,
+	};
+	world->user = sim;
+	world->traces = what->traces;
+	world->steps_max = 10 * 1000 * 1000;
+}
+
+void wf_world_done(struct weft_sim *sim)
+{
+	free(sim->checks.list);
+	free(sim->actions.list);
+	free(sim->mishaps.list);
+	wf_sim_free(sim->world);
+}

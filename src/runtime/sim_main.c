@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of programs of scenarios: weft_sim_main(3). */
+#include "core/worker.h"
+#include "runtime/jobs.h"
+#include "runtime/report.h"
+#include "runtime/shrink.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, RUNS_FOR_POINTS = 100, SECONDS_MAX = 86400 };
+
+static const char usage[] =
+	"usage: %s [option ...]\n"
+	"  --seeds A..B         which seeds to run, or a single one; default 1..1000\n"
+	"  --time-limit SECONDS begin no run after that time; without --seeds, run until then\n"
+	"  --run-limit SECONDS  how long one run may take; default 60\n"
+	"  --jobs N             how many processes at once; default one for each processor\n"
+	"  --check-determinism  run each seed twice and compare\n"
+	"  --allocations        fail each allocation of the first seed, alone and with all after it\n"
+	"  --hashes             print the hash of each seed\n"
+	"  --matrix             print how often each mishap was met\n"
+	"  --shrink             find the few mishaps that make the first failing seed fail\n"
+	"  --replay SEED        run one seed in this process, and show what happens\n"
+	"    --quiet            but only the outcome\n"
+	"    --stop-at STEP     list the tasks at that step and stop for a debugger\n"
+	"    --allocation N     with the Nth allocation failing; N.. for all from that on\n"
+	"  --trace              show what happens\n"
+	"  --help               this text\n";
+
+struct command {
+	const char *program;
+	weft_sim_scenario *scenario;
+	struct weft_point_ *first, *end;
+
+	uint64_t first_seed, last_seed;
+	uint64_t seconds, run_seconds, jobs, stop_at, allocation;
+	bool and_all_after;
+	bool has_seeds, replays, checks, fails_allocations, hashes, matrix, shrinks, quiet, traces,
+		helps;
+};
+
+/* ---- Reading the command line ---------------------------------------------------------------- */
+
+static int complain(const struct command *command, const char *about, const char *remedy)
+{
+	(void)fprintf(stderr, "%s: %s: %s\n", command->program, about, remedy);
+	return EXIT_USAGE;
+}
+
+/* Reads decimal digits; returns what follows them, or NULL if there is no number that fits. */
+static const char *read_number(const char *text, uint64_t *ret_number)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return NULL;
+	errno = 0;
+	*ret_number = strtoull(text, &end, 10);
+	return errno ? NULL : end;
+}
+
+static bool read_whole(const char *text, uint64_t min, uint64_t max, uint64_t *ret_number)
+{
+	const char *end = read_number(text, ret_number);
+
+	return end && !*end && *ret_number >= min && *ret_number <= max;
+}
+
+static bool read_seeds(struct command *command, const char *text)
+{
+	const char *end = read_number(text, &command->first_seed);
+
+	command->has_seeds = true;
+	command->last_seed = command->first_seed;
+	if (end && strncmp(end, "..", 2) == 0)
+		end = read_number(end + 2, &command->last_seed);
+	return end && !*end && command->last_seed >= command->first_seed &&
+	       command->last_seed - command->first_seed < UINT32_MAX;
+}
+
+static bool read_replay(struct command *command, const char *text)
+{
+	command->replays = true;
+	return read_whole(text, 0, UINT64_MAX, &command->first_seed);
+}
+
+static bool read_allocation(struct command *command, const char *text)
+{
+	const char *end = read_number(text, &command->allocation);
+
+	if (end && strcmp(end, "..") == 0) {
+		command->and_all_after = true;
+		end += 2;
+	}
+	return end && !*end && command->allocation > 0;
+}
+
+static bool read_time_limit(struct command *command, const char *text)
+{
+	return read_whole(text, 1, UINT32_MAX, &command->seconds);
+}
+
+static bool read_run_limit(struct command *command, const char *text)
+{
+	return read_whole(text, 1, SECONDS_MAX, &command->run_seconds);
+}
+
+static bool read_jobs(struct command *command, const char *text)
+{
+	return read_whole(text, 1, WF_JOBS_MAX, &command->jobs);
+}
+
+static bool read_stop_at(struct command *command, const char *text)
+{
+	return read_whole(text, 1, UINT64_MAX, &command->stop_at);
+}
+
+/* An option has a value, which is read, or is a flag, which is set. */
+static const struct option {
+	const char *name;
+	bool (*read)(struct command *command, const char *text);
+	const char *wants; /* what is said of another value */
+	size_t flag;	   /* where it is */
+} options[] = {
+	{ "--seeds", read_seeds, "wants a range like 1..1000, or a number", 0 },
+	{ "--time-limit", read_time_limit, "wants a number of seconds, from 1", 0 },
+	{ "--run-limit", read_run_limit, "wants a number of seconds, from 1 to 86400", 0 },
+	{ "--jobs", read_jobs, "wants a number from 1 to 256", 0 },
+	{ "--replay", read_replay, "wants the number of a seed", 0 },
+	{ "--stop-at", read_stop_at, "wants the number of a step, from 1", 0 },
+	{ "--allocation", read_allocation, "wants a number from 1, or one and two dots: 17..", 0 },
+	{ "--check-determinism", NULL, NULL, offsetof(struct command, checks) },
+	{ "--allocations", NULL, NULL, offsetof(struct command, fails_allocations) },
+	{ "--hashes", NULL, NULL, offsetof(struct command, hashes) },
+	{ "--matrix", NULL, NULL, offsetof(struct command, matrix) },
+	{ "--shrink", NULL, NULL, offsetof(struct command, shrinks) },
+	{ "--quiet", NULL, NULL, offsetof(struct command, quiet) },
+	{ "--trace", NULL, NULL, offsetof(struct command, traces) },
+	{ "--help", NULL, NULL, offsetof(struct command, helps) },
+};
+
+_Static_assert(WF_JOBS_MAX == 256 && SECONDS_MAX == 86400, "as the texts have it");
+
+static const struct option *find_option(const char *text, size_t length)
+{
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (strlen(options[i].name) == length &&
+		    strncmp(options[i].name, text, length) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* Reads the option at the head of a list of arguments; the value may be in the same argument, behind a =,
+ * or in the next. Returns how many arguments it took, or 0 after a complaint. */
+static int read_option(struct command *command, char **arguments)
+{
+	size_t length = strcspn(arguments[0], "=");
+	const struct option *option = find_option(arguments[0], length);
+	bool is_joined = arguments[0][length] != 0;
+	const char *value = is_joined ? arguments[0] + length + 1 : arguments[1];
+
+	if (!option)
+		return (void)complain(command, arguments[0], "is no option; see --help"), 0;
+	if (option->read) {
+		if (value && option->read(command, value))
+			return is_joined ? 1 : 2;
+		return (void)complain(command, option->name, option->wants), 0;
+	}
+	if (is_joined)
+		return (void)complain(command, option->name, "has no value; leave the = away"), 0;
+	*(bool *)((char *)command + option->flag) = true;
+	return 1;
+}
+
+/* What does not go together. 0, or the exit status. */
+static int check_command(const struct command *command)
+{
+	if (!command->replays && (command->stop_at || command->allocation || command->quiet))
+		return complain(command, "--stop-at, --allocation and --quiet",
+				"are for --replay; name the seed with it");
+	if (command->replays && command->has_seeds)
+		return complain(command, "--replay and --seeds",
+				"are two ways to name seeds; take one");
+	if (command->hashes && command->seconds)
+		return complain(command, "--hashes and --time-limit",
+				"do not go together; limit the seeds by --seeds");
+	if (command->fails_allocations &&
+	    (command->checks || command->hashes || command->shrinks || command->replays))
+		return complain(command, "--allocations",
+				"runs the first of --seeds again and again; leave --replay, "
+				"--check-determinism, --hashes and --shrink away");
+	return 0;
+}
+
+/* 0, or the exit status. */
+static int read_command(struct command *command, int argc, char **argv)
+{
+	int taken;
+
+	for (int i = 1; i < argc; i += taken) {
+		taken = read_option(command, argv + i);
+		if (taken == 0)
+			return EXIT_USAGE;
+	}
+	return command->helps ? 0 : check_command(command);
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+static const struct command *command_of(const struct wf_batch *batch)
+{
+	return batch->user;
+}
+
+static void make_seed(const struct wf_batch *batch, uint64_t number, struct wf_case *ret_case)
+{
+	const struct command *command = command_of(batch);
+
+	ret_case->scenario = command->scenario;
+	ret_case->seed = command->first_seed + number;
+	ret_case->traces = command->traces;
+}
+
+/* Each allocation twice: alone, and with all that come after it. */
+static void make_allocation(const struct wf_batch *batch, uint64_t number, struct wf_case *ret_case)
+{
+	make_seed(batch, 0, ret_case);
+	ret_case->allocation = number / 2 + 1;
+	ret_case->and_all_after = number % 2 == 1;
+}
+
+static struct wf_batch batch_of(const struct command *command)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	bool is_open = command->seconds && !command->has_seeds;
+
+	return (struct wf_batch){
+		.jobs = command->jobs		 ? (uint32_t)command->jobs :
+			processors < 1		 ? 1 :
+			processors > WF_JOBS_MAX ? WF_JOBS_MAX :
+						   (uint32_t)processors,
+		.count = is_open ? UINT64_MAX : command->last_seed - command->first_seed + 1,
+		.seconds = command->seconds,
+		.run_seconds = (uint32_t)command->run_seconds,
+		.runs_twice = command->checks,
+		.keeps_hashes = command->hashes,
+		.shows_progress = isatty(STDERR_FILENO) == 1,
+		.make = make_seed,
+		.user = command,
+		.points = command->first,
+		.point_count = (size_t)(command->end - command->first),
+	};
+}
+
+static int run_batch(const struct command *command, const struct wf_batch *batch,
+		     struct wf_findings *ret_findings)
+{
+	int r = wf_batch_run(batch, ret_findings);
+
+	if (r < 0)
+		(void)fprintf(stderr, "%s: cannot run: %s\n", command->program, weft_strerror(r));
+	return r;
+}
+
+/* A failure that needs the runs before it is none of its seed. */
+static void try_alone(const struct command *command, const struct wf_failed *failed)
+{
+	struct wf_case what = { 0 };
+	static struct wf_failed again;
+	struct wf_batch batch = batch_of(command);
+
+	if (failed->outcome.failure == WF_FAILURE_DETERMINISM ||
+	    failed->outcome.failure == WF_FAILURE_HANG)
+		return;
+	make_seed(&batch, failed->number, &what);
+	if (wf_batch_try(&what, batch.run_seconds, &again, NULL) == 0 &&
+	    again.outcome.failure != failed->outcome.failure)
+		printf("seed=%" PRIu64
+		       " does not fail so when it runs alone: the runs before it have left "
+		       "something behind, in static variables perhaps, which the scenario must set\n",
+		       failed->outcome.seed);
+}
+
+static int run_seeds(const struct command *command)
+{
+	struct wf_batch batch = batch_of(command);
+	static struct wf_findings findings;
+	uint64_t never = 0;
+
+	if (run_batch(command, &batch, &findings) < 0)
+		return EXIT_FAILED;
+	for (uint64_t i = 0; findings.hashes && i < batch.count; i++)
+		printf("%" PRIu64 " %016" PRIx64 "\n", command->first_seed + i, findings.hashes[i]);
+	free(findings.hashes);
+	if (command->matrix)
+		wf_report_matrix(&findings);
+	wf_report_findings(command->program, &findings);
+	if (findings.failures > 0) {
+		try_alone(command, &findings.failed[0]);
+		if (command->shrinks)
+			(void)wf_shrink(command->scenario, findings.failed[0].outcome.seed,
+					batch.run_seconds);
+	}
+	if (findings.runs >= RUNS_FOR_POINTS)
+		never = wf_report_points(command->first, command->end);
+	return findings.failures || never ? EXIT_FAILED : 0;
+}
+
+static int run_allocations(const struct command *command)
+{
+	struct wf_batch batch = batch_of(command);
+	static struct wf_findings findings;
+
+	batch.count = 1;
+	if (run_batch(command, &batch, &findings) < 0)
+		return EXIT_FAILED;
+	if (findings.failures == 0) {
+		printf("%" PRIu64 " allocations\n", findings.allocations);
+		batch.count = 2 * findings.allocations;
+		batch.make = make_allocation;
+		if (run_batch(command, &batch, &findings) < 0)
+			return EXIT_FAILED;
+	}
+	wf_report_findings(command->program, &findings);
+	return findings.failures ? EXIT_FAILED : 0;
+}
+
+static void end_replay(void *user, const struct weft_sim *sim, const struct wf_outcome *outcome)
+{
+	const struct command *command = user;
+
+	(void)sim;
+	wf_report_outcome(command->program, outcome);
+	if (outcome->failure == WF_FAILURE_NONE)
+		return;
+	(void)fflush(NULL); /* nobody is left to tell */
+	_exit(EXIT_FAILED);
+}
+
+static int replay(struct command *command)
+{
+	struct wf_case what = {
+		.scenario = command->scenario,
+		.seed = command->first_seed,
+		.allocation = command->allocation,
+		.and_all_after = command->and_all_after,
+		.stop_at = command->stop_at,
+		.traces = !command->quiet || command->traces,
+		.ended = end_replay,
+		.user = command,
+	};
+	struct wf_outcome outcome;
+
+	wf_trial(&what, &outcome);
+	return 0;
+}
+
+static int run_command(struct command *command)
+{
+	if (command->replays) {
+		command->last_seed = command->first_seed;
+		if (command->shrinks)
+			return wf_shrink(command->scenario, command->first_seed,
+					 (uint32_t)command->run_seconds);
+		if (!command->checks)
+			return replay(command);
+	}
+	return command->fails_allocations ? run_allocations(command) : run_seeds(command);
+}
+
+int weft_sim_main_(int argc, char **argv, weft_sim_scenario *scenario, struct weft_point_ *first,
+		   struct weft_point_ *end)
+{
+	struct command command = { .program = argc > 0 ? argv[0] : "simulation",
+				   .scenario = scenario,
+				   .first = first,
+				   .end = end,
+				   .first_seed = 1,
+				   .last_seed = 1000,
+				   .run_seconds = 60 };
+	int r = read_command(&command, argc, argv);
+
+	if (wf_worker)
+		return complain(&command, "weft_sim_main",
+				"was called inside weft_run; call it outside");
+	if (r == 0 && command.helps) {
+		printf(usage, command.program);
+		return 0;
+	}
+	if (r > 0)
+		return r;
+	weft_simulating_ = true;
+	r = run_command(&command);
+	weft_simulating_ = false;
+	return r;
+}
