@@ -187,6 +187,9 @@ def channels(rounds):
     values = yield from judged_beside_go("channels", ["go_chan"], goals, rounds)
     yield Figure("channels.shares", "%", values["channels.shares"], goal=5,
                  note="the share of a ready case furthest from a quarter")
+    values = ours(figures, [BENCH / "mutex", "--rounds", rounds])
+    yield Figure("mutex.uncontended", "ns", values["mutex.uncontended"],
+                 note="a lock and its unlock; no system call (tests/core/mutex.c)")
 
 
 # --- ping-pong servers --------------------------------------------------------------------------
