@@ -18,6 +18,7 @@
 static const weft_time PATIENCE_NS = 924 * WEFT_SECOND;
 
 static void arrivals(struct wf_sim *sim, void *object, uint64_t value);
+static void plan_patience(struct wf_sim *sim, struct wf_sim_socket *to);
 
 /* NULL between Unix sockets, which have no network between them. */
 static struct wf_sim_link *link_to(struct wf_sim *sim, const struct wf_sim_socket *to)
@@ -306,6 +307,7 @@ void wf_sim_socket_send(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_si
 		lane->last = time;
 	push(lane, (struct wf_sim_parcel){ lane->last, bytes, kind });
 	plan_first(sim, to);
+	plan_patience(sim, to);
 }
 
 void wf_sim_socket_uncork(struct wf_sim *sim, struct wf_sim_socket *to)
@@ -331,43 +333,70 @@ void wf_sim_socket_uncork(struct wf_sim *sim, struct wf_sim_socket *to)
 
 /* ---- Links that are cut ------------------------------------------------------------------------ */
 
-/* Whose words have got no answer: who sent the data that is held, or whose data the held word is of. */
-static void lose_patience(struct wf_sim *sim, struct wf_sim_socket *to)
+/* When somebody gives up because a parcel is held: who sent it, or, of word that comes back, who waits
+ * for it. */
+static weft_time patience_with(const struct wf_sim_socket *to, const struct wf_sim_parcel *parcel)
 {
-	bool data = false, word = false;
-
-	if (to->state == WF_SIM_DIALING) {
-		wf_sim_dial_fail(sim, to, ETIMEDOUT);
-		return;
+	switch (parcel->kind) {
+	case WF_PARCEL_DATA:
+	case WF_PARCEL_END:
+		return to->peer->is_dead ? WEFT_FOREVER : parcel->time + PATIENCE_NS;
+	case WF_PARCEL_ROOM:
+		return to->is_dead ? WEFT_FOREVER : parcel->time + PATIENCE_NS;
+	case WF_PARCEL_ACCEPTED:
+	case WF_PARCEL_REFUSED:
+		return to->is_dead ? WEFT_FOREVER : wf_sim_dial_deadline(to);
+	case WF_PARCEL_RESET:
+		break;
 	}
-	for (uint32_t i = 0; i < to->lane.count; i++) {
-		enum wf_sim_parcel_kind kind = parcel_at(&to->lane, i)->kind;
-
-		data = data || kind == WF_PARCEL_DATA || kind == WF_PARCEL_END;
-		word = word || kind == WF_PARCEL_ROOM;
-	}
-	if (data)
-		wf_sim_socket_fail(sim, to->peer, ETIMEDOUT);
-	if (word)
-		wf_sim_socket_fail(sim, to, ETIMEDOUT);
+	return WEFT_FOREVER;
 }
 
-static void patience_ends(struct wf_sim *sim, void *object, uint64_t holdings)
+static void give_up(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_sim_parcel_kind kind)
+{
+	if (kind == WF_PARCEL_ACCEPTED || kind == WF_PARCEL_REFUSED)
+		wf_sim_dial_fail(sim, to, ETIMEDOUT);
+	else
+		wf_sim_socket_fail(sim, kind == WF_PARCEL_ROOM ? to : to->peer, ETIMEDOUT);
+}
+
+static void patience_ends(struct wf_sim *sim, void *object, uint64_t value)
 {
 	struct wf_sim_socket *to = object;
+	struct wf_sim_lane *lane = &to->lane;
 
-	if (is_held(&to->lane) && to->lane.holdings == holdings)
-		lose_patience(sim, to);
+	(void)value;
+	lane->is_timed = false;
+	for (uint32_t i = 0; i < lane->count && is_held(lane); i++)
+		if (patience_with(to, parcel_at(lane, i)) <= sim->now)
+			give_up(sim, to, parcel_at(lane, i)->kind);
+	plan_patience(sim, to);
 	wf_sim_socket_drop(sim, to);
+}
+
+/* Of those who wait for what is held, the first to give up. */
+static void plan_patience(struct wf_sim *sim, struct wf_sim_socket *to)
+{
+	struct wf_sim_lane *lane = &to->lane;
+	weft_time end = WEFT_FOREVER;
+
+	if (!is_held(lane) || lane->is_timed)
+		return;
+	for (uint32_t i = 0; i < lane->count; i++) {
+		weft_time time = patience_with(to, parcel_at(lane, i));
+
+		end = time < end ? time : end;
+	}
+	if (end == WEFT_FOREVER)
+		return;
+	lane->is_timed = true;
+	wf_sim_socket_plan(sim, to, end, patience_ends, 0);
 }
 
 static void hold(struct wf_sim *sim, struct wf_sim_socket *to, struct wf_sim_link *link)
 {
-	weft_time end =
-		to->state == WF_SIM_DIALING ? wf_sim_dial_deadline(to) : sim->now + PATIENCE_NS;
-
 	wf_list_push_back(&link->held, &to->lane.in_held);
-	wf_sim_socket_plan(sim, to, end, patience_ends, ++to->lane.holdings);
+	plan_patience(sim, to);
 }
 
 /* Delivers what has arrived by now. */

@@ -115,8 +115,11 @@ int wf_sim_net_init(struct wf_sim *sim)
 	return host < 0 ? host : 0;
 }
 
+/* At the end of the simulation those in a listener's queues may outlive it. */
 static void free_socket(struct wf_sim_socket *socket)
 {
+	while (wf_list_pop_front(&socket->queue) || wf_list_pop_front(&socket->deferred))
+		continue;
 	wf_list_remove(&socket->in_all);
 	wf_list_remove(&socket->in_reports);
 	wf_list_remove(&socket->in_bound);

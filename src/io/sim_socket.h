@@ -61,8 +61,8 @@ struct wf_sim_lane {
 	uint32_t size, first, count; /* size: a power of two, or 0 */
 	weft_time last;		     /* no later parcel arrives before */
 	bool is_planned;	     /* the event of the first one */
-	uint32_t holdings;	     /* how often it was held by a cut */
-	struct wf_list in_held;	     /* of the link */
+	bool is_timed;		     /* the event by which somebody gives up is planned */
+	struct wf_list in_held;	     /* of the link; a lane in it is held */
 };
 
 struct wf_sim_pipe {

@@ -316,6 +316,26 @@ SIM_TEST(one_way_cut)
 	wf_assert_result(receive_some(s), -EAGAIN);
 }
 
+/* Who starts to wait later gives up later; in the end a cut that stays leaves nothing to happen. */
+SIM_TEST(each_gives_up_in_turn)
+{
+	int c, s;
+
+	add_host(latency_ms(10));
+	connect_hosts(&c, &s);
+	wf_sim_net_cut(world, 1, 0);
+	wf_assert_result(send_text(c, "abc"), 3);
+	sleep_ms(500000);
+	wf_assert_result(send_text(s, "xyz"), 3);
+	sleep_ms(500000);
+	wf_assert_result(receive_some(c), -ETIMEDOUT);
+	expect_text(s, "abc");
+	wf_assert_result(receive_some(s), -EAGAIN);
+	sleep_ms(424100);
+	wf_assert_result(receive_some(s), -ETIMEDOUT);
+	ck_assert_uint_eq(world->event_count, 0);
+}
+
 /* Nobody gives up a connection on which nothing is said. */
 SIM_TEST(silence_is_patient)
 {
