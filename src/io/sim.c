@@ -8,10 +8,12 @@
 #include "core/task.h"
 #include "core/worker.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <weft/error.h>
 
 enum {
@@ -48,13 +50,13 @@ uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min
 	return span == 0 ? bits : min + (uint64_t)((unsigned __int128)bits * span >> 64);
 }
 
+/* Up to 8 bytes as a number, the same on every machine. */
 static uint64_t read_word(const unsigned char *bytes, size_t count)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < count; i++)
-		word |= (uint64_t)bytes[i] << 8 * i;
-	return word;
+	memcpy(&word, bytes, count);
+	return le64toh(word);
 }
 
 void wf_sim_note_bytes(struct wf_sim *sim, const void *bytes, size_t count)
@@ -64,7 +66,8 @@ void wf_sim_note_bytes(struct wf_sim *sim, const void *bytes, size_t count)
 	wf_sim_note(sim, count);
 	for (; count >= 8; next += 8, count -= 8)
 		wf_sim_note(sim, read_word(next, 8));
-	wf_sim_note(sim, read_word(next, count));
+	if (count > 0)
+		wf_sim_note(sim, read_word(next, count));
 }
 
 static uint64_t random_bits(struct wf_poller *poller)
