@@ -126,23 +126,18 @@ void wf_sim_dial_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int erro
 	wf_sim_socket_touch(sim, socket);
 }
 
-/* Events of a connect carry its number and that of the SYN, so that they tell a later connect. */
-static uint64_t ticket(const struct wf_sim_socket *socket, uint32_t syn)
+/* Of a connect one event is planned at a time, none when it has ended. */
+static bool goes_on(const struct wf_sim_socket *socket)
 {
-	return (uint64_t)socket->dials << 32 | syn;
-}
-
-static bool is_current(const struct wf_sim_socket *socket, uint64_t value)
-{
-	return socket->state == WF_SIM_DIALING && socket->is_open && socket->dials == value >> 32;
+	return socket->state == WF_SIM_DIALING && socket->is_open;
 }
 
 static void dial_ends(struct wf_sim *sim, void *object, uint64_t value)
 {
 	struct wf_sim_socket *socket = object;
 
-	if (is_current(socket, value))
-		wf_sim_dial_fail(sim, socket, (int)(uint32_t)value);
+	if (goes_on(socket))
+		wf_sim_dial_fail(sim, socket, (int)value);
 	wf_sim_socket_drop(sim, socket);
 }
 
@@ -150,7 +145,7 @@ static void syn_again(struct wf_sim *sim, void *object, uint64_t value)
 {
 	struct wf_sim_socket *socket = object;
 
-	if (is_current(socket, value))
+	if (goes_on(socket))
 		send_syn(sim, socket, (uint32_t)value);
 	wf_sim_socket_drop(sim, socket);
 }
@@ -160,9 +155,9 @@ static void lose_syn(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t 
 	weft_time next = socket->dialed_at + ((1 << (number + 1)) - 1) * WEFT_SECOND;
 
 	if (number + 1 < SYNS_MAX)
-		wf_sim_socket_plan(sim, socket, next, syn_again, ticket(socket, number + 1));
+		wf_sim_socket_plan(sim, socket, next, syn_again, number + 1);
 	else
-		wf_sim_socket_plan(sim, socket, next, dial_ends, ticket(socket, ETIMEDOUT));
+		wf_sim_socket_plan(sim, socket, next, dial_ends, ETIMEDOUT);
 }
 
 static void syn_arrives(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t number)
@@ -187,7 +182,7 @@ static void syn_is_there(struct wf_sim *sim, void *object, uint64_t value)
 {
 	struct wf_sim_socket *socket = object;
 
-	if (is_current(socket, value))
+	if (goes_on(socket))
 		syn_arrives(sim, socket, (uint32_t)value);
 	wf_sim_socket_drop(sim, socket);
 }
@@ -200,8 +195,7 @@ static void send_syn(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t 
 	if (latency == 0)
 		syn_arrives(sim, socket, number);
 	else
-		wf_sim_socket_plan(sim, socket, sim->now + latency, syn_is_there,
-				   ticket(socket, number));
+		wf_sim_socket_plan(sim, socket, sim->now + latency, syn_is_there, number);
 }
 
 static int dial_address(struct wf_sim *sim, struct wf_sim_socket *socket,
@@ -215,14 +209,11 @@ static int dial_address(struct wf_sim *sim, struct wf_sim_socket *socket,
 	socket->is_dead = false;
 	socket->error = 0;
 	socket->dialed_at = sim->now;
-	socket->dials++;
 	socket->fate = wf_sim_fault(sim, WF_SIM_CONNECTED);
 	if (socket->fate == -ETIMEDOUT)
-		wf_sim_socket_plan(sim, socket, wf_sim_dial_deadline(socket), dial_ends,
-				   ticket(socket, ETIMEDOUT));
+		wf_sim_socket_plan(sim, socket, wf_sim_dial_deadline(socket), dial_ends, ETIMEDOUT);
 	else if (!found || socket->fate == -EHOSTUNREACH)
-		wf_sim_socket_plan(sim, socket, sim->now + SEARCH_NS, dial_ends,
-				   ticket(socket, EHOSTUNREACH));
+		wf_sim_socket_plan(sim, socket, sim->now + SEARCH_NS, dial_ends, EHOSTUNREACH);
 	else
 		send_syn(sim, socket, 0);
 	return -EINPROGRESS;

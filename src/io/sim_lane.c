@@ -159,7 +159,6 @@ void wf_sim_socket_reset(struct wf_sim *sim, struct wf_sim_socket *socket)
 		return;
 	socket->is_dead = true;
 	discard(&socket->input);
-	socket->peer->input.corked = 0;
 	answer_with_reset(sim, socket);
 	wf_sim_socket_touch(sim, socket);
 }
@@ -303,9 +302,7 @@ void wf_sim_socket_send(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_si
 	}
 	wf_assert(link);
 	time = departure(sim, link, kind == WF_PARCEL_DATA ? bytes : 0) + wf_sim_latency(sim, link);
-	if (time > lane->last)
-		lane->last = time;
-	push(lane, (struct wf_sim_parcel){ lane->last, bytes, kind });
+	push(lane, (struct wf_sim_parcel){ time, bytes, kind });
 	plan_first(sim, to);
 	plan_patience(sim, to);
 }
@@ -441,8 +438,6 @@ void wf_sim_net_heal(struct wf_sim *sim, uint32_t from, uint32_t to)
 		for (uint32_t i = 0; i < lane->count; i++)
 			if (parcel_at(lane, i)->time < time)
 				parcel_at(lane, i)->time = time;
-		if (lane->last < time)
-			lane->last = time;
 		plan_first(sim, socket);
 	}
 }

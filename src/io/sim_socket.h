@@ -51,7 +51,7 @@ enum wf_sim_parcel_kind {
 };
 
 struct wf_sim_parcel {
-	weft_time time; /* of the arrival */
+	weft_time time; /* of the arrival, if it is not behind a later one */
 	uint32_t bytes;
 	enum wf_sim_parcel_kind kind;
 };
@@ -59,7 +59,6 @@ struct wf_sim_parcel {
 struct wf_sim_lane {
 	struct wf_sim_parcel *ring;
 	uint32_t size, first, count; /* size: a power of two, or 0 */
-	weft_time last;		     /* no later parcel arrives before */
 	bool is_planned;	     /* the event of the first one */
 	bool is_timed;		     /* the event by which somebody gives up is planned */
 	struct wf_list in_held;	     /* of the link; a lane in it is held */
@@ -122,8 +121,7 @@ struct wf_sim_socket {
 	bool wants_room;  /* a send found too little */
 
 	/* Of a connect. */
-	uint32_t dials; /* so that events of earlier ones are told from this */
-	int fate;	/* how it fails, or 0 */
+	int fate; /* how it fails, or 0 */
 	weft_time dialed_at;
 
 	/* Of the address. */

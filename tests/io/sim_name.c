@@ -180,6 +180,10 @@ SIM_TEST(deferred)
 	wf_assert_result(accept_one(listener), -EAGAIN);
 	sleep_ms(20);
 	ck_assert_int_ge(accept_one(listener), 0);
+	c = open_at(0);
+	wf_assert_result(dial_to(c, "127.0.0.1", PORT), -EINPROGRESS);
+	close_one(listener);
+	wf_assert_result(receive_some(c), -ECONNRESET);
 }
 
 /* ---- Addresses ------------------------------------------------------------------------------- */
@@ -255,8 +259,12 @@ SIM_TEST(addresses_of_hosts)
 /* Of two listeners, the one for just that address is found; of those that share one, each in turn. */
 SIM_TEST(which_listener)
 {
-	int loopback = open_at(0), shared[2], c;
+	int any = open_at(0), loopback = open_at(0), shared[2], c;
 
+	wf_assert_result(sys->set_option(poller, any, SOL_SOCKET, SO_REUSEPORT, 1), 0);
+	wf_assert_result(bind_to(any, "0.0.0.0"), 0);
+	wf_assert_result(sys->listen(poller, any, 9), 0);
+	wf_assert_result(sys->set_option(poller, loopback, SOL_SOCKET, SO_REUSEPORT, 1), 0);
 	wf_assert_result(bind_to(loopback, "127.0.0.1"), 0);
 	for (int i = 0; i < 2; i++) {
 		shared[i] = open_at(0);
@@ -275,6 +283,9 @@ SIM_TEST(which_listener)
 	c = open_at(0);
 	wf_assert_result(dial_to(c, "127.0.0.1", PORT), -EINPROGRESS);
 	ck_assert_uint_eq(socket_of(loopback)->queued, 1);
+	c = open_at(0);
+	wf_assert_result(dial_to(c, "127.0.0.9", PORT), -EINPROGRESS);
+	ck_assert_uint_eq(socket_of(any)->queued, 1);
 }
 
 /* ---- Ports ----------------------------------------------------------------------------------- */
@@ -318,6 +329,23 @@ SIM_TEST(ports_come_back)
 		wf_assert_result(sys->bind(poller, fd, (struct sockaddr *)&any, sizeof any), 0);
 		close_one(fd);
 	}
+}
+
+/* A port that two addresses share is free when both are. */
+SIM_TEST(shared_port)
+{
+	struct sockaddr_in address;
+	int a = open_at(0), b = open_at(0), c = open_at(0);
+
+	world->net.hosts[0].port_last = world->net.hosts[0].port_first;
+	address = address_of("10.0.0.1", world->net.hosts[0].port_first);
+	wf_assert_result(sys->bind(poller, a, (struct sockaddr *)&address, sizeof address), 0);
+	address = address_of("127.0.0.1", world->net.hosts[0].port_first);
+	wf_assert_result(sys->bind(poller, b, (struct sockaddr *)&address, sizeof address), 0);
+	close_one(a);
+	wf_assert_result(dial_to(c, "127.0.0.1", PORT), -EADDRNOTAVAIL);
+	close_one(b);
+	wf_assert_result(dial_to(c, "127.0.0.1", PORT), -EINPROGRESS);
 }
 
 /* ---- Paths ----------------------------------------------------------------------------------- */

@@ -2,6 +2,8 @@
 /* The simulated network as a program meets it: descriptors, reports, mishaps, signals. */
 #include "io/world.h"
 
+#include "io/watch.h"
+
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <weft/signals.h>
@@ -105,6 +107,38 @@ SIM_TEST(stale_report)
 	wf_assert_result(weft_scope_close(&scope), 0);
 	weft_close(c);
 	weft_close(d);
+}
+
+/* The same where the descriptor is closed behind the back of who waits. */
+SIM_TEST(report_of_a_closed_descriptor)
+{
+	struct weft_scope scope;
+	struct weft_conn *a, *b;
+
+	make_conns(&a, &b);
+	weft_scope_open_serving(&scope);
+	spawn(&scope, read_once, a);
+	settle();
+	wf_assert_result(weft_write(b, "x", 1, NULL), 0);
+	sys->close(poller, weft_conn_fd(a));
+	ck_assert(wf_list_is_empty(&world->reports));
+	weft_close(a);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(b);
+}
+
+/* What is there already when a file is first watched is reported. */
+SIM_TEST(first_watch)
+{
+	struct weft_conn *a, *b;
+
+	make_conns(&a, &b);
+	wf_assert_result(weft_write(b, "x", 1, NULL), 0);
+	wf_assert_result(
+		wf_sim_net_watch(&world->ready, &weft_conn_watch(a)->file, WF_WATCH_OUTPUT), 0);
+	ck_assert(!wf_list_is_empty(&world->reports));
+	weft_close(a);
+	weft_close(b);
 }
 
 static int write_all(void *arg)
