@@ -431,6 +431,10 @@ SIM_TEST(signals)
 	WEFT_DEADLINE(weft_after(WEFT_SECOND))
 		wf_assert_result(weft_signals_wait(there), WEFT_EDEADLINE);
 	weft_signals_close(there);
+	wf_assert_result(weft_signals_open(numbers, &there), 0); /* too late for what was raised */
+	WEFT_DEADLINE(weft_after(WEFT_SECOND))
+		wf_assert_result(weft_signals_wait(there), WEFT_EDEADLINE);
+	weft_signals_close(there);
 	be_at(0);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	weft_signals_close(here);
