@@ -2,6 +2,7 @@
 #include "runtime/jobs.h"
 
 #include "base/assert.h"
+#include "runtime/process.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -124,15 +125,6 @@ static void ended(void *user, const struct weft_sim *sim, const struct wf_outcom
 	atomic_fetch_add(&board->time_ns, (uint64_t)outcome->time);
 }
 
-/* What the run before this one wrote does not matter any more. */
-static void clear_output(void)
-{
-	if (lseek(STDERR_FILENO, 0, SEEK_END) > 0) {
-		(void)ftruncate(STDERR_FILENO, 0); /* at worst old lines are shown */
-		(void)lseek(STDERR_FILENO, 0, SEEK_SET);
-	}
-}
-
 /*
  * Two runs in one process would find the same addresses for the same things, and what takes an address for
  * chance would not show. So the second run finds the memory of the first one taken: the blocks at the head
@@ -177,7 +169,7 @@ static void run_case(struct crew *crew, struct slot *slot)
 	what.user = crew;
 	slot->outcome = (struct wf_outcome){ .seed = what.seed };
 	slot->is_busy = true;
-	clear_output();
+	wf_process_clear_output();
 	(void)alarm(crew->batch->run_seconds);
 	what.hashes = crew->hashes;
 	wf_trial(&what, &slot->outcome);
@@ -206,78 +198,6 @@ _Noreturn static void work(struct crew *crew, struct slot *slot)
 	_exit(0);
 }
 
-/* ---- Processes ------------------------------------------------------------------------------- */
-
-/* Forks a process whose output goes to a file in memory. 0 in the child. */
-static pid_t fork_quietly(int output)
-{
-	pid_t pid;
-
-	(void)fflush(NULL); /* or the child would write it again */
-	pid = fork();
-	if (pid != 0)
-		return pid;
-	(void)signal(SIGALRM, SIG_DFL);
-	if (dup2(output, STDERR_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
-		_exit(WF_TRIAL_FAILED);
-	return 0;
-}
-
-static int open_output(void)
-{
-	int fd = memfd_create("weft-sim", MFD_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* The end of what was written, from the beginning of a line. */
-static void read_output(int output, char text[WF_OUTPUT_BYTES])
-{
-	off_t length = lseek(output, 0, SEEK_END);
-	off_t from = length > WF_OUTPUT_BYTES - 1 ? length - (WF_OUTPUT_BYTES - 1) : 0;
-	ssize_t got = pread(output, text, WF_OUTPUT_BYTES - 1, from);
-	char *line;
-
-	text[got > 0 ? got : 0] = 0;
-	line = from > 0 ? strchr(text, '\n') : NULL;
-	if (line)
-		memmove(text, line + 1, strlen(line + 1) + 1);
-}
-
-/* The last line that the library wrote: what a panic said. */
-static const char *last_words(const char *output)
-{
-	const char *found = NULL, *line = output;
-
-	for (; *line; line++) {
-		if ((line == output || line[-1] == '\n') && strncmp(line, "weft: ", 6) == 0)
-			found = line + 6;
-	}
-	return found;
-}
-
-/* The outcome of a run that could not write one down. */
-static void judge_end(struct wf_failed *failed, int status)
-{
-	struct wf_outcome *outcome = &failed->outcome;
-	const char *words = last_words(failed->output);
-	char *text = outcome->text;
-	size_t room = sizeof outcome->text;
-
-	if (outcome->failure != WF_FAILURE_NONE)
-		return;
-	outcome->failure = WF_FAILURE_CRASH;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
-		outcome->failure = WF_FAILURE_HANG;
-		(void)snprintf(text, room, "the run took longer than it may");
-	} else if (words)
-		(void)snprintf(text, room, "%.*s", (int)strcspn(words, "\n"), words);
-	else if (WIFSIGNALED(status))
-		(void)snprintf(text, room, "signal %d", WTERMSIG(status));
-	else
-		(void)snprintf(text, room, "exit status %d", WEXITSTATUS(status));
-}
-
 /* ---- In the parent --------------------------------------------------------------------------- */
 
 static int start_job(struct crew *crew, uint32_t number)
@@ -286,13 +206,13 @@ static int start_job(struct crew *crew, uint32_t number)
 	pid_t pid;
 
 	if (!job->output) {
-		int output = open_output();
+		int output = wf_process_output();
 
 		if (output < 0)
 			return output;
 		job->output = output;
 	}
-	pid = fork_quietly(job->output);
+	pid = wf_process_fork(job->output);
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
@@ -329,8 +249,8 @@ static int take_end(struct crew *crew, uint32_t number, int status)
 	slot->is_busy = false;
 	failed.outcome = slot->outcome;
 	failed.number = slot->number;
-	read_output(crew->jobs[number].output, failed.output);
-	judge_end(&failed, status);
+	wf_process_read(crew->jobs[number].output, failed.output);
+	wf_process_judge(&failed, status);
 	keep(crew->findings, &failed);
 	return start_job(crew, number);
 }
@@ -482,7 +402,7 @@ _Noreturn static void work_once(struct single *single, const struct wf_case *wha
 static int try_once(struct single *single, int output, const struct wf_case *what, uint32_t seconds,
 		    struct wf_failed *ret_failed)
 {
-	pid_t pid = fork_quietly(output);
+	pid_t pid = wf_process_fork(output);
 	int status;
 
 	if (pid < 0)
@@ -493,9 +413,9 @@ static int try_once(struct single *single, int output, const struct wf_case *wha
 		if (errno != EINTR)
 			return -errno;
 	ret_failed->outcome = single->outcome;
-	read_output(output, ret_failed->output);
+	wf_process_read(output, ret_failed->output);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		judge_end(ret_failed, status);
+		wf_process_judge(ret_failed, status);
 	return 0;
 }
 
@@ -516,7 +436,7 @@ int wf_batch_try(const struct wf_case *what, uint32_t seconds, struct wf_failed 
 
 	if (!single)
 		return -ENOMEM;
-	output = r = open_output();
+	output = r = wf_process_output();
 	if (r >= 0) {
 		r = try_once(single, output, what, seconds, ret_failed);
 		(void)close(output); /* in memory */

@@ -211,15 +211,27 @@ WF_TEST(hang_is_found)
 	(void)expect(lonely, "--seeds 1 --run-limit 1", 1, "hang: ");
 }
 
+/* Whatever differs in an address shows in the clock. */
+static void sleep_for(const void *address, int insignificant_bits)
+{
+	weft_time ticks = (weft_time)((uintptr_t)address >> insignificant_bits & 0xfffff);
+
+	wf_assert_result(weft_sleep(ticks * 20 * WEFT_MICROSECOND), 0);
+}
+
 static int use_address(void *arg)
 {
 	char *object = malloc(40);
-	int count = (int)((uintptr_t)object >> 4 & 7);
 
 	(void)arg;
-	for (int i = 0; i < count; i++)
-		wf_assert_result(weft_yield(), 0);
+	sleep_for(object, 4);
 	free(object);
+	return 0;
+}
+
+static int use_stack(void *arg)
+{
+	sleep_for(&arg, 12);
 	return 0;
 }
 
@@ -231,6 +243,9 @@ WF_TEST(chance_from_outside_is_found)
 	(void)expect(lonely, "--seeds 1..50", 0, "0 failed");
 	(void)expect(lonely, "--seeds 1..50 --check-determinism", 1,
 		     "determinism: two runs of the seed differ from step ");
+	function = use_stack;
+	(void)expect(lonely, "--seeds 1..50 --check-determinism", 1,
+		     "determinism: two runs of the seed ");
 }
 
 static int remembered;
@@ -327,25 +342,89 @@ static void promising(struct weft_sim *sim)
 	promises = true;
 }
 
-/* Of dozens of mishaps the two that a failure needs are found. */
-WF_TEST(failure_shrinks_to_what_it_needs)
+/* Shrinks the failing seeds that are reported, to so many mishaps or fewer; returns from how many at
+ * most. */
+static int shrink_all(weft_sim_scenario *scenario, const char *seeds, int fewest)
 {
 	char report[65536], command[300], count[256];
-	int most = 0, tried = 0;
+	int most = 0;
 
-	strcpy(report, expect(promising, "--seeds 1..1000", 1, "always: one mishap is enough"));
-	for (const char *line = report; (line = strstr(line, "\nseed=")); line++, tried++) {
+	strcpy(report, expect(scenario, seeds, 1, "always: "));
+	for (const char *line = report; (line = strstr(line, "seed=")); line++) {
 		const char *text;
 
-		snprintf(command, sizeof command, "--shrink --replay %d", atoi(line + 6));
-		text = expect(promising, command, 1, "weft_sim_strategy(sim, WEFT_SIM_");
-		ck_assert_int_le(atoi(text), 3);
+		snprintf(command, sizeof command, "--shrink --replay %d", atoi(line + 5));
+		text = expect(scenario, command, 1, "weft_sim_strategy(sim, WEFT_SIM_");
+		ck_assert_int_le(atoi(text), fewest);
 		ck_assert_ptr_nonnull(strstr(text, "\tweft_sim_fail_nth(sim, "));
 		after(text, " of ", count);
 		most = atoi(count) > most ? atoi(count) : most;
 	}
-	ck_assert_int_ge(tried, 3);
-	ck_assert_int_ge(most, 24);
+	return most;
+}
+
+/* Of dozens of mishaps the two that a failure needs are found. */
+WF_TEST(failure_shrinks_to_what_it_needs)
+{
+	ck_assert_int_ge(shrink_all(promising, "--seeds 1..1000", 3), 24);
+}
+
+static int crash_of_reset(void *arg)
+{
+	int r = ask_often(arg);
+
+	if (was_reset)
+		(void)raise(SIGKILL);
+	return r;
+}
+
+static void crashing(struct weft_sim *sim)
+{
+	was_reset = false;
+	weft_sim_host(sim, "server", "10.0.0.1", serve, NULL);
+	weft_sim_host(sim, "client", "10.0.0.2", crash_of_reset, NULL);
+	weft_sim_swarm(sim);
+	weft_sim_run_for(sim, 60 * WEFT_SECOND, 600 * WEFT_SECOND);
+}
+
+/* What went wrong before a crash is known, too: here it takes one mishap. */
+WF_TEST(crash_shrinks)
+{
+	const char *text = expect(crashing, "--seeds 1..200 --shrink", 1, "crash: signal 9");
+
+	ck_assert_ptr_nonnull(strstr(text, "\n1 of "));
+	ck_assert_ptr_nonnull(strstr(text, "-EHOSTUNREACH);"));
+}
+
+static int listen_often(void *arg)
+{
+	struct weft_listener *listeners[20];
+	int failures = 0, successes = 0;
+
+	(void)arg;
+	for (int i = 0; i < 20; i++) {
+		int r = weft_listen("10.0.0.1:0", NULL, &listeners[successes]);
+
+		weft_always(r == 0 || successes != 3 || failures == 0, "not after three");
+		failures += r < 0;
+		successes += r == 0;
+	}
+	for (int i = 0; i < successes; i++)
+		weft_listener_close(listeners[i]);
+	return 0;
+}
+
+static void lonely_in_swarm(struct weft_sim *sim)
+{
+	lonely(sim);
+	weft_sim_swarm(sim);
+}
+
+/* A mishap that is not needed is left out, though another one must then hit an earlier operation. */
+WF_TEST(mishaps_are_moved)
+{
+	function = listen_often;
+	ck_assert_int_ge(shrink_all(lonely_in_swarm, "--seeds 1..2000", 2), 3);
 }
 
 /* What a run fails of by itself needs no mishap. */
@@ -443,6 +522,31 @@ WF_TEST(allocation_that_fails_shows_a_leak)
 	ck_assert_ptr_nonnull(strstr(command, "--allocation "));
 	strcat(command, " --quiet");
 	(void)expect(lonely, command, 1, "leak: 1 descriptors");
+}
+
+static int try_twice(void *arg)
+{
+	struct weft_listener *listener;
+	int r = weft_listen("10.0.0.1:80", NULL, &listener);
+
+	(void)arg;
+	if (r < 0)
+		r = weft_listen("10.0.0.1:80", NULL, &listener);
+	if (r < 0)
+		return -EIO;
+	weft_listener_close(listener);
+	return 0;
+}
+
+/* Memory that does not come back is another thing than one allocation that fails. */
+WF_TEST(allocations_fail_from_one_on)
+{
+	const char *text;
+
+	function = try_twice;
+	text = expect(lonely, "--allocations", 1, "\" returned EIO");
+	ck_assert_ptr_nonnull(strstr(text, "--allocation 1..\n"));
+	ck_assert_ptr_null(strstr(text, "--allocation 1\n"));
 }
 
 /* ---- The command line -------------------------------------------------------------------------- */
