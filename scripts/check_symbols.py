@@ -50,7 +50,7 @@ LIBC = {
         __errno_location aligned_alloc calloc free getenv malloc realloc
         snprintf strchr strcmp strcspn strlen strncmp strtoull vsnprintf
         fflush fprintf fputc fwrite isatty printf putc putchar puts stderr stdout
-        _exit alarm dup2 fork ftruncate kill lseek memfd_create nanosleep pread waitpid
+        _exit alarm dup2 fork ftruncate kill lseek memfd_create nanosleep prctl pread waitpid
         clock_gettime inet_pton
         __isoc23_fscanf __isoc99_fscanf close fclose fopen madvise mmap mprotect munmap pipe2 raise write
         pthread_atfork pthread_mutex_lock pthread_mutex_unlock pthread_once sigaction sigaltstack sigemptyset signal sysconf""",

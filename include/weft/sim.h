@@ -177,7 +177,8 @@ void weft_sim_steps_max(struct weft_sim *sim, uint64_t steps);
 
 /* A property that must hold whenever the line is reached; one that must hold at least once in all runs
  * together; a line that must be reached at least once. In a program that is not simulated they cost one
- * test, and evaluate nothing. */
+ * test, and evaluate nothing: a condition has no side effects. With gcc in C++ they cannot stand in inline
+ * functions and templates, whose data it does not put into a section of ours. */
 #define weft_always(condition, text) WEFT_POINT_(WEFT_POINT_ALWAYS_, (condition), text)
 #define weft_sometimes(condition, text) WEFT_POINT_(WEFT_POINT_SOMETIMES_, (condition), text)
 #define weft_reachable(text) WEFT_POINT_(WEFT_POINT_REACHABLE_, 1, text)

@@ -385,6 +385,7 @@ int wf_batch_run(const struct wf_batch *batch, struct wf_findings *ret_findings)
 
 struct single {
 	struct wf_outcome outcome;
+	bool is_done; /* well */
 	struct wf_record record;
 };
 
@@ -396,6 +397,7 @@ _Noreturn static void work_once(struct single *single, const struct wf_case *wha
 	single->outcome = (struct wf_outcome){ .seed = what->seed };
 	(void)alarm(seconds);
 	wf_trial(&recorded, &single->outcome);
+	single->is_done = true;
 	_exit(0);
 }
 
@@ -414,7 +416,7 @@ static int try_once(struct single *single, int output, const struct wf_case *wha
 			return -errno;
 	ret_failed->outcome = single->outcome;
 	wf_process_read(output, ret_failed->output);
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+	if (!single->is_done)
 		wf_process_judge(ret_failed, status);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ pid_t wf_process_fork(int output)
 	pid = fork();
 	if (pid != 0)
 		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody is left to take the results */
 	(void)signal(SIGALRM, SIG_DFL);
 	if (dup2(output, STDERR_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
 		_exit(WF_TRIAL_FAILED);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STEPS_MAX = 10 * 1000 * 1000 };
+
 /* The operations of the public header are the simulator's own, one by one. */
 _Static_assert((int)WEFT_SIM_SOCKET == WF_SIM_SOCKET && (int)WEFT_SIM_ACCEPT == WF_SIM_ACCEPT &&
 		       (int)WEFT_SIM_CONNECTED == WF_SIM_CONNECTED &&
@@ -422,7 +424,7 @@ void wf_world_init(struct weft_sim *sim, const struct wf_case *what, struct wf_o
 	};
 	world->user = sim;
 	world->traces = what->traces;
-	world->steps_max = 10 * 1000 * 1000;
+	world->steps_max = STEPS_MAX;
 }
 
 void wf_world_done(struct weft_sim *sim)

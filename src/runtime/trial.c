@@ -126,13 +126,13 @@ static void *resize(void *user, void *block, size_t old_bytes, size_t new_bytes)
 
 /* ---- Programs -------------------------------------------------------------------------------- */
 
-/* With an allocation that was made to fail, a program may give up. */
+/* A stop is none of the program's doing; and with an allocation that was made to fail it may give up. */
 static void judge(struct weft_sim_host *host)
 {
 	struct weft_sim *sim = host->sim;
 	int result = host->scope.failure;
 
-	if (!sim->what->allocation || result != -ENOMEM)
+	if (result < 0 && (!sim->what->allocation || result != -ENOMEM))
 		fail(sim, WF_FAILURE_HOST, host->site, "the program of host \"%s\" returned %s",
 		     host->name, weft_error_name(result));
 }
@@ -151,8 +151,7 @@ static int run_host(void *arg)
 	if (r < 0)
 		fail(sim, WF_FAILURE_START, host->site, "host \"%s\" has no task: %s", host->name,
 		     weft_error_name(r));
-	r = weft_scope_close(&host->scope);
-	if (host->scope.failure < 0) /* and no stop, which is none of the program's doing */
+	if (weft_scope_close(&host->scope) < 0)
 		judge(host);
 	return 0;
 }

@@ -178,6 +178,20 @@ WF_TEST(crash_is_found)
 	ck_assert_ptr_nonnull(strstr(text, "3 failed"));
 }
 
+static int leave(void *arg)
+{
+	(void)arg;
+	exit(0);
+}
+
+/* A program that ends its process has crashed, however well it meant; also for who tries to shrink it. */
+WF_TEST(exit_is_a_crash)
+{
+	function = leave;
+	(void)expect(lonely, "--seeds 1", 1, "crash: exit status 0");
+	(void)expect(lonely, "--replay 1 --shrink", 1, "crash: exit status 0");
+}
+
 static int panic(void *arg)
 {
 	struct weft_scope scope;
