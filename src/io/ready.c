@@ -28,6 +28,7 @@ void wf_ready_init(struct wf_ready *ready, struct wf_memory *memory)
 {
 	ready->memory = memory;
 	ready->generation = 0;
+	ready->first_fd = 0;
 	ready->chunk_count = 0;
 	ready->chunks = NULL;
 	ready->wake_fd = -1;
@@ -61,7 +62,7 @@ static int grow_table(struct wf_ready *ready, uint32_t index)
 
 int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
 {
-	uint32_t index = (uint32_t)file->fd / WF_READY_CHUNK;
+	uint32_t number = (uint32_t)file->fd - ready->first_fd, index = number / WF_READY_CHUNK;
 	struct wf_file **place;
 
 	if (index >= ready->chunk_count && grow_table(ready, index) < 0)
@@ -72,7 +73,7 @@ int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
 			return -ENOMEM;
 		memset(ready->chunks[index], 0, sizeof *ready->chunks[index]);
 	}
-	place = &ready->chunks[index]->files[file->fd % WF_READY_CHUNK];
+	place = &ready->chunks[index]->files[number % WF_READY_CHUNK];
 	if (*place && *place != file)
 		return -EEXIST;
 	if (++ready->generation == 0)
@@ -84,21 +85,21 @@ int wf_ready_enter(struct wf_ready *ready, struct wf_file *file)
 
 void wf_ready_leave(struct wf_ready *ready, struct wf_file *file)
 {
-	uint32_t fd = (uint32_t)file->fd;
+	uint32_t number = (uint32_t)file->fd - ready->first_fd;
 
 	if (file->generation)
-		ready->chunks[fd / WF_READY_CHUNK]->files[fd % WF_READY_CHUNK] = NULL;
+		ready->chunks[number / WF_READY_CHUNK]->files[number % WF_READY_CHUNK] = NULL;
 }
 
 struct wf_file *wf_ready_find(const struct wf_ready *ready, uint64_t tag)
 {
-	uint32_t fd = (uint32_t)tag;
-	uint32_t index = fd / WF_READY_CHUNK;
+	uint32_t number = (uint32_t)tag - ready->first_fd;
+	uint32_t index = number / WF_READY_CHUNK;
 	struct wf_file *file;
 
 	if (index >= ready->chunk_count || !ready->chunks[index])
 		return NULL;
-	file = ready->chunks[index]->files[fd % WF_READY_CHUNK];
+	file = ready->chunks[index]->files[number % WF_READY_CHUNK];
 	return file && file->generation == (uint32_t)(tag >> 32) ? file : NULL;
 }
 

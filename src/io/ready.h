@@ -39,6 +39,7 @@ struct wf_ready {
 	int (*watch)(struct wf_ready *ready, struct wf_file *file, uint8_t what);
 	int wake_fd; /* an eventfd, which the engine waits for under WF_READY_WAKE_TAG; or -1 */
 	uint32_t generation;
+	uint32_t first_fd; /* the lowest descriptor there can be */
 	uint32_t chunk_count;
 	struct wf_ready_chunk **chunks; /* by descriptor; NULL where none was registered */
 };

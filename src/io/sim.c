@@ -385,6 +385,7 @@ void wf_sim_free(struct wf_sim *sim)
 struct wf_poller *wf_sim_start(struct wf_sim *sim, struct wf_memory *memory)
 {
 	wf_ready_init(&sim->ready, memory);
+	sim->ready.first_fd = WF_SIM_FD;
 	return &sim->ready.poller;
 }
 

@@ -253,34 +253,38 @@ int wf_sim_socket_install(struct wf_sim *sim, struct wf_sim_socket *socket)
 		grow_table(net);
 	net->sockets[net->lowest] = socket;
 	socket->fd = WF_SIM_FD + (int)net->lowest;
+	socket->descriptors++;
 	host->descriptors++;
 	net->open++;
 	return socket->fd;
 }
 
-static void uninstall(struct wf_sim *sim, struct wf_sim_socket *socket)
+static void uninstall(struct wf_sim *sim, struct wf_sim_socket *socket, int fd)
 {
 	struct wf_sim_net *net = &sim->net;
-	uint32_t index = (uint32_t)(socket->fd - WF_SIM_FD);
+	uint32_t index = (uint32_t)(fd - WF_SIM_FD);
 
 	net->sockets[index] = NULL;
 	if (index < net->lowest)
 		net->lowest = index;
 	wf_sim_host_of(sim, socket)->descriptors--;
 	net->open--;
+	socket->descriptors--;
+}
+
+void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket, int fd)
+{
+	uninstall(sim, socket, fd);
+	if (socket->descriptors > 0)
+		return;
 	socket->fd = -1;
 	socket->file = NULL;
 	socket->is_open = false;
 	wf_list_remove(&socket->in_reports);
-}
-
-void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket)
-{
-	uninstall(sim, socket);
 	if (socket->state == WF_SIM_LISTENING)
 		wf_sim_listener_close(sim, socket);
 	else if (socket->state == WF_SIM_PAIRED && !socket->is_dead)
-		wf_sim_socket_part(sim, socket, socket->input.arrived > 0);
+		wf_sim_socket_part(sim, socket, socket->input.arrived > 0 || socket->resets);
 	wf_sim_name_release(sim, socket);
 	wf_sim_socket_drop(sim, socket);
 }

@@ -94,7 +94,7 @@ static int open_both(struct wf_sim *sim, int ret_fds[2])
 		return first;
 	second = open_new(sim, AF_UNIX, &b);
 	if (second < 0) {
-		wf_sim_socket_close(sim, a);
+		wf_sim_socket_close(sim, a, first);
 		return second;
 	}
 	wf_sim_socket_pair(sim, a, b);
@@ -223,6 +223,8 @@ static int set_nonblocking(struct wf_poller *poller, int fd)
 	struct wf_sim *sim;
 	int r = wf_sim_call_begin(poller, WF_SIM_OPTION, fd, &sim, &socket);
 
+	if (r == 0)
+		socket->blocks = false;
 	return (int)wf_sim_call_end(sim, WF_SIM_OPTION, fd, r);
 }
 
@@ -355,7 +357,7 @@ static void close_fd(struct wf_poller *poller, int fd)
 	int r = wf_sim_call_begin(poller, WF_SIM_CLOSE, fd, &sim, &socket);
 
 	if (socket)
-		wf_sim_socket_close(sim, socket);
+		wf_sim_socket_close(sim, socket, fd);
 	(void)wf_sim_call_end(sim, WF_SIM_CLOSE, fd, r);
 }
 

@@ -99,7 +99,8 @@ struct wf_sim_socket {
 	struct wf_list in_bound; /* of the host, if its address is an own one */
 	struct wf_list in_queue; /* of a listener, until it is accepted */
 	uint32_t holds;		 /* by the descriptor or the queue, and by each event */
-	int fd;			 /* -1: none yet, or closed */
+	int fd;			 /* the latest it was given; -1: none yet, or closed */
+	uint32_t descriptors;	 /* more than one after a dup(2) */
 	bool is_open;		 /* has a descriptor, or may be given one */
 	uint8_t host;
 	uint8_t peer_host;
@@ -119,6 +120,8 @@ struct wf_sim_socket {
 	bool ends;	  /* END was sent, or never can be */
 	bool ended_first; /* before the peer's END came: TIME_WAIT is ours */
 	bool wants_room;  /* a send found too little */
+	bool blocks;	  /* somebody else has made it so; here it makes no difference */
+	bool resets;	  /* when it is closed: a SO_LINGER of no time */
 
 	/* Of a connect. */
 	int fate; /* how it fails, or 0 */
@@ -159,10 +162,10 @@ void *wf_sim_allocate(size_t bytes);
 struct wf_sim_socket *wf_sim_socket_new(struct wf_sim *sim, uint8_t host, int family);
 void wf_sim_socket_drop(struct wf_sim *sim, struct wf_sim_socket *socket);
 
-/* Gives it the lowest free descriptor of the simulation, or -EMFILE. */
+/* Gives it the lowest free descriptor of the simulation, or -EMFILE; it may have others. */
 int wf_sim_socket_install(struct wf_sim *sim, struct wf_sim_socket *socket);
-/* Takes its descriptor, and tells its peer. Drops the descriptor's hold. */
-void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket);
+/* Takes a descriptor. With the last one it tells its peer, and drops the descriptor's hold. */
+void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket, int fd);
 
 /* Makes two sockets the ends of one connection. */
 void wf_sim_socket_pair(struct wf_sim *sim, struct wf_sim_socket *a, struct wf_sim_socket *b);
