@@ -173,7 +173,6 @@ struct wf_sim_socket *wf_sim_socket_new(struct wf_sim *sim, uint8_t host, int fa
 	struct wf_sim_socket *socket = wf_sim_allocate(sizeof *socket);
 
 	socket->holds = 1;
-	socket->fd = -1;
 	socket->is_open = true;
 	socket->host = socket->peer_host = host;
 	socket->family = family;
@@ -252,11 +251,10 @@ int wf_sim_socket_install(struct wf_sim *sim, struct wf_sim_socket *socket)
 	if (net->lowest == net->socket_room)
 		grow_table(net);
 	net->sockets[net->lowest] = socket;
-	socket->fd = WF_SIM_FD + (int)net->lowest;
 	socket->descriptors++;
 	host->descriptors++;
 	net->open++;
-	return socket->fd;
+	return WF_SIM_FD + (int)net->lowest;
 }
 
 static void uninstall(struct wf_sim *sim, struct wf_sim_socket *socket, int fd)
@@ -277,7 +275,6 @@ void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket, int f
 	uninstall(sim, socket, fd);
 	if (socket->descriptors > 0)
 		return;
-	socket->fd = -1;
 	socket->file = NULL;
 	socket->is_open = false;
 	wf_list_remove(&socket->in_reports);
@@ -400,8 +397,8 @@ bool wf_sim_net_report(struct wf_sim *sim)
 
 		if (events == 0)
 			continue;
-		wf_sim_note(sim, (uint64_t)events << 32 | (uint32_t)socket->fd);
-		wf_sim_trace(sim, "report fd %d: 0x%x", socket->fd, events);
+		wf_sim_note(sim, (uint64_t)events << 32 | (uint32_t)socket->file->fd);
+		wf_sim_trace(sim, "report fd %d: 0x%x", socket->file->fd, events);
 		sim->net.acting = socket->host;
 		wf_ready_report(&sim->ready, socket->file, events, 0);
 		sim->net.acting = 0;

@@ -99,7 +99,6 @@ struct wf_sim_socket {
 	struct wf_list in_bound; /* of the host, if its address is an own one */
 	struct wf_list in_queue; /* of a listener, until it is accepted */
 	uint32_t holds;		 /* by the descriptor or the queue, and by each event */
-	int fd;			 /* the latest it was given; -1: none yet, or closed */
 	uint32_t descriptors;	 /* more than one after a dup(2) */
 	bool is_open;		 /* has a descriptor, or may be given one */
 	uint8_t host;
