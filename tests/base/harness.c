@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int return_arg(void *arg)
@@ -106,6 +107,25 @@ WF_TEST(leaked_descriptor_fails)
 	ck_assert_int_eq(wf_child(perform_leak, &test).status, EXIT_FAILURE);
 }
 
+static int open_and_keep(void *arg)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	return *(bool *)arg ? close(fd) : 0;
+}
+
+static int run_simulated(void *arg)
+{
+	return weft_run(open_and_keep, arg, &(struct weft_options){ .engine = "sim" });
+}
+
+/* So does a simulated one, and one that is closed does not. */
+WF_TEST(leaked_simulated_descriptor_fails)
+{
+	ck_assert_int_eq(wf_child(run_simulated, &(bool){ false }).status, EXIT_FAILURE);
+	ck_assert_int_eq(wf_child(run_simulated, &(bool){ true }).status, 0);
+}
+
 static int fail_in_child(void *arg)
 {
 	(void)arg;
@@ -156,6 +176,26 @@ WF_TEST(skip_ends_the_test)
 
 	ck_assert_int_eq(child.status, 0);
 	ck_assert_str_eq(child.errors, "skip: no time\n");
+}
+
+static int need_wind(void *arg)
+{
+	(void)dup2(STDERR_FILENO, STDOUT_FILENO);
+	wf_need_world("wind");
+	return *(int *)arg;
+}
+
+/* What needs the world is skipped on the simulator only. */
+WF_TEST(need_of_the_world_skips)
+{
+	struct wf_child child;
+
+	ck_assert_int_eq(setenv("WEFT_ENGINE", "sim", 1), 0);
+	child = wf_child(need_wind, &(int){ 3 });
+	ck_assert_int_eq(child.status, 0);
+	ck_assert_str_eq(child.errors, "skip: the simulator has no wind\n");
+	ck_assert_int_eq(unsetenv("WEFT_ENGINE"), 0);
+	ck_assert_int_eq(wf_child(need_wind, &(int){ 3 }).status, 3);
 }
 
 WF_MAIN("base/harness")

@@ -14,6 +14,7 @@ static pthread_t start_thread(void *(*function)(void *arg), void *arg)
 {
 	pthread_t thread;
 
+	wf_need_world("threads");
 	ck_assert_int_eq(pthread_create(&thread, NULL, function, arg), 0);
 	return thread;
 }

@@ -133,6 +133,23 @@ void wf_skip(const char *reason)
 	_exit(EXIT_SUCCESS); /* nothing else runs on this stack, which may be a task's */
 }
 
+bool wf_is_simulated(void)
+{
+	const char *engine = getenv("WEFT_ENGINE");
+
+	return engine && strcmp(engine, "sim") == 0;
+}
+
+void wf_need_world(const char *what)
+{
+	char reason[128];
+
+	if (!wf_is_simulated())
+		return;
+	(void)snprintf(reason, sizeof reason, "the simulator has no %s", what);
+	wf_skip(reason);
+}
+
 /*
  * Assertions
  */

@@ -81,6 +81,15 @@ int wf_test_main(const char *suite);
 /* Ends the test as passed, and says why it was not one: for what the kernel may lack. */
 _Noreturn void wf_skip(const char *reason);
 
+/* Whether tests run on the simulator. Their plain sockets are simulated then, too (sockets.c). */
+bool wf_is_simulated(void);
+
+/* Set by a test that may leave simulated descriptors open at the end of a run. */
+extern bool wf_sockets_go_with_world;
+
+/* Skips the test on the simulator, for want of something that only the world has. */
+void wf_need_world(const char *what);
+
 /* Whether a sanitizer or Valgrind slows the program down: for tests of how long something takes. */
 bool wf_is_slow(void);
 

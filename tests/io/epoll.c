@@ -350,6 +350,7 @@ WF_TASK_TEST(idle_listener_accepts_at_once)
 	struct knock knock;
 	struct weft_listener *listener = wf_listen_loopback(knock.text);
 
+	wf_need_world("threads");
 	for (int i = 0; i < 5; i++) {
 		struct weft_conn *conn;
 		weft_time took;
@@ -414,6 +415,7 @@ WF_TASK_TEST(descriptors_in_the_stream_stall_nobody)
 	int peer;
 	struct weft_conn *conn = open_pair(&peer);
 
+	wf_need_world("descriptors in a stream");
 	have_watched(conn);
 	for (int round = 0; round < 3; round++) {
 		send_with_descriptor(peer, "ab", peer);
@@ -434,6 +436,7 @@ WF_TASK_TEST(urgent_data_stalls_nobody)
 	int peer;
 	struct weft_conn *conn = open_tcp_pair(&peer);
 
+	wf_need_world("urgent data");
 	have_watched(conn);
 	for (int round = 0; round < 3; round++) {
 		peer_say(peer, "ab");
@@ -506,6 +509,7 @@ WF_TASK_TEST(posts_wake_the_worker)
 	struct poster poster = { weft_worker_self(), WEFT_EVENT_INIT, 0, 400 };
 	pthread_t thread;
 
+	wf_need_world("threads");
 	ck_assert_int_eq(pthread_create(&thread, NULL, post_later, &poster), 0);
 	wf_assert_result(weft_event_wait(&poster.event), 0);
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
@@ -522,6 +526,7 @@ WF_TASK_TEST(wakes_disturb_no_operation)
 	pthread_t thread;
 	int peer;
 
+	wf_need_world("threads");
 	call.conn = open_pair(&peer);
 	weft_scope_open(&scope);
 	SPAWN(&scope, call_read, &call);
@@ -557,6 +562,7 @@ WF_TASK_TEST(signal_handlers_end_no_wait)
 	pthread_t self = pthread_self(), thread;
 	weft_time start = weft_now();
 
+	wf_need_world("threads");
 	ck_assert_int_eq(sigaction(SIGUSR1, &action, NULL), 0);
 	ck_assert_int_eq(pthread_create(&thread, NULL, interrupt_often, &self), 0);
 	rest(50);

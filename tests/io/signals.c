@@ -111,6 +111,7 @@ WF_TASK_TEST(mask_is_restored)
 {
 	struct weft_signals *signals = open_set();
 
+	wf_need_world("signal masks");
 	ck_assert(is_blocked(SIGUSR1) && is_blocked(SIGUSR2));
 	ck_assert(!is_blocked(SIGTERM));
 	weft_signals_close(signals);
@@ -143,6 +144,7 @@ static void open_two(struct weft_signals *ret_sets[2])
 /* A signal that two sets hold stays blocked until both are closed, whichever goes first. */
 WF_TASK_TEST(mask_is_restored_by_the_last_set)
 {
+	wf_need_world("signal masks");
 	for (int first = 0; first < 2; first++) {
 		struct weft_signals *sets[2];
 

@@ -453,6 +453,7 @@ static int talk(void *arg)
 
 	poller = wf_worker->poller;
 	world = wf_sim_of(poller);
+	wf_sockets_go_with_world = true;
 	sys = poller->system;
 	(void)arg;
 	add_host(link);

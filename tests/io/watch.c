@@ -249,6 +249,7 @@ WF_TASK_TEST(timers_and_counters_call)
 	struct weft_scope scope;
 	struct weft_lot *lot;
 
+	wf_need_world("descriptors but sockets");
 	weft_scope_open(&scope);
 	lot = open_lot(&scope);
 	enter(&guests[0], timer, lot);
@@ -276,6 +277,7 @@ WF_TASK_TEST(files_are_refused)
 	int file = mkstemp(name), folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct weft_watch *watch;
 
+	wf_need_world("files");
 	ck_assert_int_ge(file, 0);
 	ck_assert_int_eq(unlink(name), 0);
 	wf_assert_result(weft_watch_open(file, NULL, &watch), -EPERM);
@@ -598,6 +600,7 @@ WF_TASK_TEST(a_call_may_close_the_watch)
  * another, that is parked at once: the report does not reach that one. */
 WF_TASK_TEST(report_under_way_misses_the_next_owner_of_the_number)
 {
+	wf_need_world("dup3");
 	for (int round = 0; round < 100; round++) {
 		struct guest first = { 0 }, second = { 0 };
 		struct weft_scope scope;

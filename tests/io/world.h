@@ -32,6 +32,7 @@ static const struct wf_system *sys;
 	{                                                                   \
 		poller = wf_worker->poller;                                 \
 		world = wf_sim_of(poller);                                  \
+		wf_sockets_go_with_world = true;                            \
 		world->step_ns = 0;                                         \
 		sys = poller->system;                                       \
 		test##_body();                                              \

@@ -43,6 +43,7 @@ WF_TASK_TEST(one_segment_for_data_and_end)
 	struct weft_conn *conn = open_tcp_pair(&peer);
 	unsigned before;
 
+	wf_need_world("TCP_INFO");
 	peer_say(peer, "request");
 	ck_assert_int_eq(weft_read(conn, buffer, sizeof buffer), 7);
 	rest(60); /* a delayed acknowledgement is none of ours */
@@ -321,6 +322,7 @@ static weft_time finish_flooded(unsigned pause_us, size_t piece)
 	pthread_t thread;
 	weft_time start, took;
 
+	wf_need_world("threads");
 	ck_assert_int_eq(pthread_create(&thread, NULL, flood, &state), 0);
 	rest(5);
 	start = weft_now();

@@ -119,6 +119,14 @@ WF_TASK_TEST(addresses_that_are_refused)
 	wf_assert_result(weft_listen("", NULL, &listener), WEFT_EADDRESS);
 	wf_assert_result(weft_listen(NULL, NULL, &listener), WEFT_EADDRESS);
 	wf_assert_result(weft_listen("192.0.2.1:0", NULL, &listener), -EADDRNOTAVAIL);
+}
+
+/* A socket file needs a folder. */
+WF_TASK_TEST(folder_that_is_missing)
+{
+	struct weft_listener *listener;
+
+	wf_need_world("files");
 	wf_assert_result(weft_listen("unix:/nonexistent/socket", NULL, &listener), -ENOENT);
 }
 
@@ -286,6 +294,7 @@ WF_TASK_TEST(other_files_are_left_alone)
 	char link[80];
 	int fd;
 
+	wf_need_world("files");
 	make_folder();
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	ck_assert_int_eq(write(fd, "precious", 8), 8);
@@ -325,6 +334,7 @@ WF_TASK_TEST(link_of_a_successor_is_left_alone)
 	struct stat status;
 	char moved[80];
 
+	wf_need_world("files");
 	make_folder();
 	(void)snprintf(moved, sizeof moved, "%s/moved", folder);
 	listener = listen_on(unix_text);
@@ -353,6 +363,7 @@ WF_TASK_TEST(socket_file_is_removed_first)
 {
 	struct weft_listener *listener;
 
+	wf_need_world("files");
 	make_folder();
 	watched = dup(STDOUT_FILENO); /* the number that the socket will have */
 	peer_close(watched);
@@ -370,6 +381,7 @@ WF_TASK_TEST(folder_without_permission)
 	struct weft_listener *listener;
 	uid_t user = geteuid();
 
+	wf_need_world("files");
 	make_folder();
 	ck_assert_int_eq(chmod(folder, 0500), 0);
 	if (user == 0)

@@ -357,6 +357,7 @@ WF_TASK_TEST(writing_what_is_parked_works)
 	struct weft_scope scope;
 	pthread_t thread;
 
+	wf_need_world("threads");
 	fill_stream(memory, 0, sizeof memory);
 	weft_scope_open(&scope);
 	introduce(&guest, open_lot(&scope), true);

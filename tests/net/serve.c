@@ -490,6 +490,7 @@ WF_TASK_TEST(floods_starve_nobody)
 	pthread_t threads[FLOODS];
 	weft_time took;
 
+	wf_need_world("threads");
 	start(&server, swallow_or_answer);
 	for (int i = 0; i < FLOODS; i++) {
 		floods[i].fd = peer_dial(server.text);

@@ -349,6 +349,7 @@ WF_TASK_TEST(idle_connections_are_closed)
  * time, whether it is the first thing that comes or follows a burst. */
 WF_TASK_TEST(urgent_data_keeps_no_connection_open)
 {
+	wf_need_world("urgent data");
 	for (int talked = 0; talked < 2; talked++) {
 		struct house house = { .server.options.idle_ns = 80 * WEFT_MILLISECOND };
 		weft_time dialled;
@@ -703,6 +704,7 @@ WF_TASK_TEST(a_flood_delays_others_little)
 	struct weft_conn *conn;
 	pthread_t thread;
 
+	wf_need_world("threads");
 	start(&server, swallow_or_answer_bursts);
 	flooding.fd = peer_dial(server.text);
 	ck_assert_int_eq(pthread_create(&thread, NULL, flood, &flooding), 0);
