@@ -147,6 +147,10 @@ void weft_sim_fail_from(struct weft_sim *sim, struct weft_sim_host *host,
  * latencies, segments, partitions, resets, and how many operations a task may do without a switch. */
 void weft_sim_swarm(struct weft_sim *sim);
 
+/* From now on nothing goes wrong any more that was planned or is left to chance, and links are healed.
+ * What a program does afterwards has to succeed. */
+void weft_sim_calm(struct weft_sim *sim);
+
 /* Which of the ready tasks runs next; by default the seed chooses the strategy. */
 enum weft_sim_strategy {
 	WEFT_SIM_FIFO,	 /* the one that has been ready longest: the order of production */

@@ -207,10 +207,11 @@ void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t d
 	}
 }
 
-void wf_world_heal(struct weft_sim *sim)
+void weft_sim_calm(struct weft_sim *sim)
 {
 	weft_sim_heal(sim, NULL, NULL);
 	sim->world->faults.is_over = true;
+	sim->is_calm = true;
 }
 
 /* ---- Programs -------------------------------------------------------------------------------- */
@@ -283,13 +284,13 @@ void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap)
 	mishaps->list[mishaps->count++] = *mishap;
 }
 
-/* After the end of mishaps none begins. */
+/* In a calm world none begins. */
 static void begin_mishap(struct wf_sim *world, void *object, uint64_t number)
 {
 	struct weft_sim *sim = object;
 	const struct wf_mishap *mishap = &sim->mishaps.list[number];
 
-	if (sim->is_ending)
+	if (sim->is_calm)
 		return;
 	if (mishap->kind == WF_MISHAP_CUT)
 		wf_sim_net_cut(world, mishap->from, mishap->to);

@@ -116,7 +116,7 @@ struct weft_sim {
 	bool is_swarm;	   /* weft_sim_swarm was called */
 	bool has_strategy; /* weft_sim_strategy was */
 	bool has_credit, has_resets;
-	bool is_running, is_ending;
+	bool is_running, is_calm;
 
 	bool fails_memory; /* allocations may fail */
 	size_t bytes;	   /* of memory held */
@@ -137,6 +137,3 @@ void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap);
 /* Sets a link, without a note that the scenario has. */
 void wf_world_link(struct weft_sim *sim, uint32_t from, uint32_t to,
 		   const struct weft_sim_link *link);
-
-/* All links are healed, nothing fails any more. */
-void wf_world_heal(struct weft_sim *sim);

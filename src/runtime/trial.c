@@ -187,9 +187,8 @@ static void end_duration(struct wf_sim *world, void *object, uint64_t value)
 	struct weft_sim *sim = object;
 
 	(void)value;
-	sim->is_ending = true;
 	wf_sim_trace(world, "no mishaps from now on, all hosts are asked to stop");
-	wf_world_heal(sim);
+	weft_sim_calm(sim);
 	weft_sim_stop(sim, NULL);
 	if (sim->bound_ns != WEFT_FOREVER)
 		wf_sim_plan(world, world->now + sim->bound_ns, end_bound, sim, 0);

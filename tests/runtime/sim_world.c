@@ -179,6 +179,41 @@ WF_TEST(descriptors_are_limited)
 	EXPECT_SOUND(dial_three, limit_client);
 }
 
+static void calm_down(struct weft_sim *sim, void *arg)
+{
+	(void)arg;
+	weft_sim_calm(sim);
+}
+
+static void calm_soon(struct weft_sim *sim)
+{
+	weft_sim_cut_during(sim, server_host, client_host, WEFT_SECOND, 50 * WEFT_SECOND);
+	weft_sim_reset_at(sim, server_host, client_host, 12 * WEFT_SECOND);
+	weft_sim_fail_from(sim, client_host, WEFT_SIM_SEND, 2, -ENOBUFS);
+	weft_sim_at(sim, 10 * WEFT_SECOND, calm_down, NULL);
+}
+
+static int ping_before_and_after(void *arg)
+{
+	struct weft_conn *conn = dial();
+
+	(void)arg;
+	weft_always(ping(conn) > 0, "at first all is well");
+	weft_always(ping(conn) == -ENOBUFS, "then every send fails");
+	wf_assert_result(weft_sleep(11 * WEFT_SECOND - passed()), 0);
+	weft_always(ping(conn) > 0, "in a calm world nothing fails, and no link is cut");
+	wf_assert_result(weft_sleep(13 * WEFT_SECOND - passed()), 0);
+	weft_always(ping(conn) > 0, "what was planned for later does not happen");
+	weft_close(conn);
+	return 0;
+}
+
+/* In a calm world nothing goes wrong any more, while the programs go on. */
+WF_TEST(calm_ends_all_mishaps)
+{
+	EXPECT_SOUND(ping_before_and_after, calm_soon);
+}
+
 /* ---- Programs -------------------------------------------------------------------------------- */
 
 static int wait_for_stop(void *arg)
