@@ -166,7 +166,7 @@ def main():
     options = parser.parse_args()
 
     programs = sorted(f"{path.parent.name}_{path.stem}" for path in ROOT.glob("tests/*/*.c")
-                      if path.parent.name != "harness")
+                      if path.parent.name not in ("harness", "sim"))
     runs = [(config, program) for config in configurations(options.full) for program in programs
             if re.match(config.programs, program) and options.filter in f"{config.name}/{program}"]
     if options.full and missing_for_aarch64():
