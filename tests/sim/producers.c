@@ -81,7 +81,7 @@ static int produce(void *arg)
 		int r;
 
 		weft_scope_open_until(&scope, one_in(2) ? soon() : WEFT_FOREVER);
-		at_risk[self] = &scope;
+		at_risk[self] = one_in(2) ? &scope : NULL; /* who is not must not wait for ever */
 		r = send_one(&element);
 		at_risk[self] = NULL;
 		weft_scope_leave(&scope);
@@ -119,10 +119,14 @@ static int receive_somewhere(struct element *ret_element, uint32_t *ret_channel,
 
 static int receive_one(struct element *ret_element, uint32_t *ret_channel, const bool *closed)
 {
+	int r = 0;
+
 	*ret_channel = (uint32_t)weft_sim_choose(world, 0, CHANNELS - 1);
 	switch (closed[*ret_channel] ? 3 : weft_sim_choose(world, 1, 3)) {
 	case 1:
-		return weft_chan_recv(channels[*ret_channel], ret_element);
+		WEFT_DEADLINE(soon()) /* the element may be in the other one */
+			r = weft_chan_recv(channels[*ret_channel], ret_element);
+		return r;
 	case 2:
 		return weft_chan_try_recv(channels[*ret_channel], ret_element);
 	default:
@@ -232,7 +236,7 @@ static int consume(void *arg)
 		int r;
 
 		weft_scope_open_until(&scope, one_in(2) ? soon() : WEFT_FOREVER);
-		at_risk[PRODUCERS + self] = &scope;
+		at_risk[PRODUCERS + self] = one_in(2) ? &scope : NULL;
 		r = receive_one(&element, &channel, closed);
 		at_risk[PRODUCERS + self] = NULL;
 		weft_scope_leave(&scope);
@@ -372,7 +376,7 @@ static void scenario(struct weft_sim *sim)
 	latest = (struct weft_latest)WEFT_LATEST_INIT(&progress, sizeof progress);
 	weft_sim_host(sim, "program", "10.0.0.1", program, NULL);
 	weft_sim_swarm(sim);
-	weft_sim_run_for(sim, WEFT_FOREVER, WEFT_FOREVER);
+	weft_sim_run_for(sim, 10 * WEFT_SECOND, 10 * WEFT_SECOND);
 }
 
 int main(int argc, char **argv)
