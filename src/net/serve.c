@@ -183,9 +183,11 @@ static int start(struct server *server, struct weft_conn *conn)
 	return weft_yield();
 }
 
+/* ENOSPC: the kernel's limit on what may be watched (epoll_ctl(2)). */
 static bool is_shortage(int error)
 {
-	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM ||
+	       error == -ENOSPC;
 }
 
 static uint32_t room_of(const struct server *server)
@@ -236,14 +238,25 @@ static int stopper(void *arg)
 	return r;
 }
 
+/* What fails here must not end the server, as nobody has asked for it. */
+static int wait_for_signal(const struct server *server)
+{
+	int r;
+
+	while ((r = weft_signals_wait(server->signals)) < 0 && !is_stop(r))
+		if ((r = weft_sleep(RETRY_NS)) < 0)
+			break;
+	return r;
+}
+
 static int signals(void *arg)
 {
 	struct server *server = arg;
-	int r = weft_signals_wait(server->signals);
+	int r = wait_for_signal(server);
 
 	if (r > 0) {
 		weft_scope_stop(&server->outer);
-		r = weft_signals_wait(server->signals);
+		r = wait_for_signal(server);
 	}
 	if (r > 0)
 		end_grace(server);

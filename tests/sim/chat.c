@@ -199,6 +199,17 @@ static int take_part(struct member *member, struct room *room)
 	return r;
 }
 
+static void check_peer(struct weft_conn *conn)
+{
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct weft_address address;
+	int r = weft_conn_peer(conn, &address);
+
+	weft_always(r == 0 || r == -ENOTCONN || r == -ENOBUFS, "a peer has an address, or why not");
+	weft_always(r < 0 || strncmp(weft_address_format(&address, text), "10.0.0.", 7) == 0,
+		    "it is that of a member");
+}
+
 static int host_member(struct weft_conn *conn, void *arg)
 {
 	struct member member = { .conn = conn };
@@ -208,6 +219,7 @@ static int host_member(struct weft_conn *conn, void *arg)
 	(void)arg;
 	if (r < 0)
 		return r;
+	check_peer(conn);
 	weft_always(hello.room < ROOMS && hello.sender < session_count, "a member says who it is");
 	member.session = hello.sender;
 	r = weft_chan_new(sizeof hello, QUEUE, &member.queue);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three clients ask a small server once a second, each time on a connection of its own.
+ * Three clients ask a small server once a second, each time on a connection of its own. A client may be
+ * cancelled, the server stopped by a signal and started again.
  *
  * Every request comes to one end: the right reply, an error, or a stop. A reply that is there is complete
  * and right, and the server knows of it. Some clients send more than the server reads; it has come when the
@@ -9,6 +10,7 @@
  */
 #include "scenario.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 enum { CLIENTS = 3, REQUESTS = 60, CONNECTIONS_MAX = 2, TEXT_MAX = 64, TAIL_MAX = 200 };
@@ -91,12 +93,25 @@ static int pong(struct weft_conn *conn, void *arg)
 	return r;
 }
 
+/* Serves again after a signal, as a service would be started again. */
 static int server(void *arg)
 {
-	const struct weft_serve_options options = { .connections_max = CONNECTIONS_MAX };
+	const struct weft_serve_options options = {
+		.connections_max = CONNECTIONS_MAX,
+		.stop_on_signals = true,
+	};
 
 	(void)arg;
-	return serve_for_ever("10.0.0.1:80", pong, &options);
+	while (weft_sim_now(world) < RUN_FOR) {
+		int r = weft_serve("10.0.0.1:80", pong, NULL, &options);
+
+		weft_always(books.live == 0, "a server ends after its connections");
+		weft_sometimes(r == 0 && weft_sim_now(world) < RUN_FOR,
+			       "a signal stops the server");
+		if (r < 0 && (is_stop(r) || weft_sleep(WEFT_SECOND) < 0))
+			break;
+	}
+	return 0;
 }
 
 /* ---- The clients ----------------------------------------------------------------------------- */
@@ -213,7 +228,13 @@ static void compare(struct weft_sim *sim, void *arg)
 	weft_always(books.replies <= books.requests, "the server replies to requests only");
 }
 
-static struct weft_sim_host *last_host;
+static struct weft_sim_host *server_host, *last_host;
+
+static void raise_there(struct weft_sim *sim, void *arg)
+{
+	(void)arg;
+	weft_sim_signal(sim, server_host, SIGTERM);
+}
 
 static void cancel_last(struct weft_sim *sim, void *arg)
 {
@@ -229,13 +250,16 @@ static void scenario(struct weft_sim *sim)
 
 	books = (struct books){ 0 };
 	run_in_two_halves(sim);
-	weft_sim_host(sim, "server", "10.0.0.1", server, NULL);
+	server_host = weft_sim_host(sim, "server", "10.0.0.1", server, NULL);
 	for (uint32_t i = 0; i < CLIENTS; i++) {
 		numbers[i] = i;
 		last_host = weft_sim_host(sim, "client", addresses[i], client, &numbers[i]);
 	}
 	if (one_in(3))
 		weft_sim_at(sim, (weft_time)weft_sim_choose(sim, 0, (uint64_t)RUN_FOR), cancel_last,
+			    NULL);
+	if (one_in(3))
+		weft_sim_at(sim, (weft_time)weft_sim_choose(sim, 0, (uint64_t)CALM_AT), raise_there,
 			    NULL);
 	weft_sim_check(sim, compare, NULL);
 }
