@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Builds the tests and runs them in every configuration; the last line counts the results.
 
-    scripts/test.py [--full] [FILTER]
+    scripts/test.py [--full] [--matrix] [FILTER]
 
-FILTER keeps the runs whose "configuration/program" contains it: "core_scope", "tsan/", "asan/net_".
+FILTER keeps the runs whose "configuration/program" contains it: "core_scope", "tsan/", "asan/net_"; "sim" keeps
+the configuration of that name, which runs the scenarios of tests/sim (scripts/scenarios.py). --matrix shows
+how often these met each mishap.
 
 Each program is a Check suite in fork mode that writes its results as XML. A program that crashes,
 hangs, or writes no results counts as a failed test, and so does a build that fails. A test that
@@ -16,6 +18,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import scenarios
 import shutil
 import signal
 import subprocess
@@ -162,18 +165,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--full", action="store_true",
                         help="valgrind over everything, and aarch64 under qemu")
+    parser.add_argument("--matrix", action="store_true",
+                        help="show how often the scenarios met each mishap")
     parser.add_argument("filter", nargs="?", default="", help='part of "configuration/program"')
     options = parser.parse_args()
+
+    def wanted(name):
+        return name.startswith("sim/") if options.filter == "sim" else options.filter in name
 
     programs = sorted(f"{path.parent.name}_{path.stem}" for path in ROOT.glob("tests/*/*.c")
                       if path.parent.name not in ("harness", "sim"))
     runs = [(config, program) for config in configurations(options.full) for program in programs
-            if re.match(config.programs, program) and options.filter in f"{config.name}/{program}"]
+            if re.match(config.programs, program) and wanted(f"{config.name}/{program}")]
     if options.full and missing_for_aarch64():
         print("aarch64: not run: no", ", no ".join(missing_for_aarch64()),
               "(dpkg --add-architecture arm64; apt-get update; ./dev full)")
-    if not runs:
-        print("no test matches")
     results, skips = [], collections.Counter()
     broken = set()
     for preset in dict.fromkeys(config.preset for config, _ in runs):
@@ -196,6 +202,13 @@ def main():
             results += ran
             skips.update(skipped)
 
+    for name, failure, seconds in scenarios.run_all(wanted, options.full, options.matrix):
+        if failure is not None:
+            print(f"FAILED {name}\n{failure}", flush=True)
+        results.append(Result(name, failure is not None, seconds, failure or ""))
+
+    if not results:
+        print("no test matches")
     for reason, count in skips.items():
         print(f"skipped {count}: {reason}")
     print("slowest:")

@@ -200,7 +200,7 @@ static void leave(const void *self)
 
 static int put(void)
 {
-	int here, r = enter(&here);
+	int here = 0, r = enter(&here);
 
 	if (r < 0)
 		return r;
@@ -219,7 +219,7 @@ static int put(void)
 
 static int get(void)
 {
-	int here, r = enter(&here);
+	int here = 0, r = enter(&here);
 
 	if (r < 0)
 		return r;
