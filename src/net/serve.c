@@ -183,11 +183,9 @@ static int start(struct server *server, struct weft_conn *conn)
 	return weft_yield();
 }
 
-/* ENOSPC: the kernel's limit on what may be watched (epoll_ctl(2)). */
 static bool is_shortage(int error)
 {
-	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM ||
-	       error == -ENOSPC;
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
 static uint32_t room_of(const struct server *server)
