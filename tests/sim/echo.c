@@ -178,7 +178,14 @@ struct client {
 	uint32_t number;
 	struct weft_scope *reading, *writing;
 	bool has_ended; /* the input, in good order */
+	bool is_closed; /* by a third task */
 };
+
+/* A connection that a third task has closed is gone; whoever was waiting on it has been told. */
+static ssize_t read_part(const struct client *client, uint8_t *bytes, size_t room)
+{
+	return client->is_closed ? WEFT_ECLOSED : weft_read(client->conn, bytes, room);
+}
 
 /* Reads once more although the scope is cancelled: what comes is exactly the next byte. */
 static ssize_t read_in_shield(struct client *client, uint8_t *bytes, size_t room)
@@ -186,7 +193,7 @@ static ssize_t read_in_shield(struct client *client, uint8_t *bytes, size_t room
 	ssize_t n = 0;
 
 	WEFT_SHIELD(weft_after(some_time()))
-		n = weft_read(client->conn, bytes, room);
+		n = read_part(client, bytes, room);
 	weft_sometimes(n > 0, "bytes come to a reader that is cancelled");
 	return n;
 }
@@ -215,7 +222,7 @@ static int read_all(void *arg)
 
 		weft_scope_open_until(&scope, weft_after(some_time()));
 		client->reading = &scope;
-		n = weft_read(client->conn, bytes, weft_sim_choose(world, 1, sizeof bytes));
+		n = read_part(client, bytes, weft_sim_choose(world, 1, sizeof bytes));
 		client->reading = NULL;
 		if (n == -ECANCELED)
 			n = read_in_shield(client, bytes, sizeof bytes);
@@ -240,7 +247,7 @@ static int write_all(void *arg)
 	uint8_t bytes[200];
 	int r = 0;
 
-	while (r == 0 && stream->sent < stream->length) {
+	while (r == 0 && !client->is_closed && stream->sent < stream->length) {
 		uint32_t left = stream->length - stream->sent;
 		size_t count = weft_sim_choose(world, 1, left < sizeof bytes ? left : sizeof bytes);
 		size_t done;
@@ -259,12 +266,14 @@ static int write_all(void *arg)
 			r = weft_yield();
 		memset(bytes, 0, sizeof bytes); /* it may be used again on return */
 	}
-	return r < 0 ? r : weft_shutdown(client->conn);
+	if (r < 0)
+		return r;
+	return client->is_closed ? WEFT_ECLOSED : weft_shutdown(client->conn);
 }
 
 static int cancel_now_and_then(void *arg)
 {
-	const struct client *client = arg;
+	struct client *client = arg;
 	int r;
 
 	while ((r = weft_sleep(some_time())) == 0) {
@@ -272,6 +281,12 @@ static int cancel_now_and_then(void *arg)
 
 		if (scope)
 			weft_scope_cancel(scope);
+		if (weft_sim_now(world) < CALM_AT && !client->is_closed && one_in(60)) {
+			client->is_closed = true;
+			streams[client->number].is_abandoned = true;
+			weft_close(client->conn);
+			return 0;
+		}
 	}
 	return r;
 }
@@ -307,8 +322,10 @@ static void judge(const struct client *client, int r)
 	const struct stream *stream = &streams[client->number];
 	bool is_whole = stream->back == stream->length + TRAILER;
 
-	weft_always(r == 0 || is_stop(r) || is_mishap(r) || r == -ENOTCONN,
+	weft_always(r == 0 || is_stop(r) || is_mishap(r) || r == -ENOTCONN ||
+			    (r == WEFT_ECLOSED && client->is_closed),
 		    "the client knows the error");
+	weft_sometimes(r == WEFT_ECLOSED, "a client is told that its connection is closed");
 	weft_always(!client->has_ended || is_whole || r < 0 || stream->echoed == 0 ||
 			    stream->server_result < 0,
 		    "the input ends early only if the server failed");
@@ -331,7 +348,8 @@ static int converse_once(void)
 	r = converse(&client);
 	judge(&client, r);
 	streams[client.number].is_abandoned = true;
-	weft_close(client.conn);
+	if (!client.is_closed)
+		weft_close(client.conn);
 	if (r == 0 && streams[client.number].back != streams[client.number].length + TRAILER)
 		r = WEFT_EEOF;
 	return r;

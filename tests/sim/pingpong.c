@@ -199,7 +199,7 @@ static int client(void *arg)
 			has_recovered() && weft_sim_now(world) < RUN_FOR - CLIENT_PATIENCE;
 		int r = 0;
 
-		if (weft_sleep(WEFT_SECOND) < 0)
+		if (sleep_well(WEFT_SECOND) < 0)
 			break;
 		begun++;
 		WEFT_DEADLINE(weft_after(CLIENT_PATIENCE))

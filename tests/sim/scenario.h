@@ -52,14 +52,40 @@ static inline bool one_in(uint64_t count)
 	return weft_sim_choose(world, 1, count) == 1;
 }
 
+/* Sleeps, and sees that it is neither too short nor much too long. */
+static inline int sleep_well(weft_time duration_ns)
+{
+	weft_time begin = weft_now();
+	int r = weft_sleep(duration_ns);
+
+	weft_always(r < 0 || weft_now() - begin >= duration_ns, "no sleep is too short");
+	weft_always(weft_now() - begin <= duration_ns + 50 * WEFT_MILLISECOND,
+		    "no sleep is much too long");
+	return r;
+}
+
+/* Once it listens nothing ends a server but a stop; memory it needs for the beginning. */
+static inline int serve_once(const char *address, weft_handler *handler,
+			     const struct weft_serve_options *options)
+{
+	struct weft_listener *listener;
+	int r = weft_listen(address, &options->listen, &listener);
+
+	if (r < 0)
+		return r;
+	r = weft_serve_listener(listener, handler, NULL, options);
+	weft_always(r == 0 || is_stop(r) || r == -ENOMEM, "no mishap ends a server that listens");
+	return r;
+}
+
 /* Serves until stopped, and again when it could not begin. */
 static inline int serve_for_ever(const char *address, weft_handler *handler,
 				 const struct weft_serve_options *options)
 {
 	int r;
 
-	while ((r = weft_serve(address, handler, NULL, options)) < 0 && !is_stop(r))
-		if (weft_sleep(WEFT_SECOND) < 0)
+	while ((r = serve_once(address, handler, options)) < 0 && !is_stop(r))
+		if (sleep_well(WEFT_SECOND) < 0)
 			break;
 	return 0;
 }

@@ -5,7 +5,8 @@
  * The server parks its connections between two bursts of input. It must never have more of them than it
  * may, tell the end of each exactly once, and show each request once and in order, whatever pieces it comes
  * in. Clients try again when they are refused, cut off, or dropped for being idle; some ask the server to
- * finish, to close, or to fail. In a calm world every one of them is served in the end.
+ * finish, to close, or to fail, and a task of the server closes connections that others handle or nobody
+ * does. In a calm world every client is served in the end.
  */
 #include "scenario.h"
 
@@ -30,6 +31,8 @@ struct session {
 	bool is_live;
 	uint32_t client;
 	uint16_t next; /* the number of the next request */
+	struct weft_conn *conn;
+	bool is_closed; /* by the reaper, or by the handler itself */
 };
 
 static struct books {
@@ -54,15 +57,16 @@ static struct session *session_of(struct weft_conn *conn, const struct message *
 		return session;
 	weft_always(books.session_count < SESSIONS_MAX, "the scenario has room for all sessions");
 	session = &sessions[books.session_count++];
-	*session = (struct session){ .is_live = true, .client = first->client };
+	*session = (struct session){ .is_live = true, .client = first->client, .conn = conn };
 	weft_conn_user_set(conn, session);
 	weft_always(++books.live <= CONNECTIONS_MAX, "no more connections than there may be");
 	weft_sometimes(books.live == CONNECTIONS_MAX, "the server is full");
 	return session;
 }
 
-static int grant(struct weft_conn *conn, const struct message *message)
+static int grant(struct session *session, const struct message *message)
 {
+	struct weft_conn *conn = session->conn;
 	int r = 0;
 
 	switch ((enum wish)message->wish) {
@@ -70,8 +74,10 @@ static int grant(struct weft_conn *conn, const struct message *message)
 		r = weft_sleep(100 * WEFT_MILLISECOND);
 		return r < 0 ? r : weft_write(conn, message, sizeof *message, NULL);
 	case FINISH:
+		session->is_closed = true;
 		return weft_finish(conn, message, sizeof *message);
 	case CLOSE:
+		session->is_closed = true;
 		weft_close(conn);
 		return 0;
 	case FAIL:
@@ -106,7 +112,7 @@ static int handle(struct weft_conn *conn, void *arg)
 		input.data += sizeof message;
 		input.bytes -= sizeof message;
 		WEFT_DEADLINE(weft_after(WEFT_SECOND))
-			r = grant(conn, &message);
+			r = grant(session, &message);
 		if (message.wish == FINISH || message.wish == CLOSE || message.wish == ANSWER_LATER)
 			break; /* the input is not what it was */
 	}
@@ -124,8 +130,28 @@ static void ended(struct weft_conn *conn, int why, void *arg)
 	if (!session)
 		return;
 	weft_always(session->is_live, "a connection ends once");
+	weft_always(why != WEFT_ECLOSED || session->is_closed, "nothing is closed by itself");
 	session->is_live = false;
 	books.live--;
+}
+
+/* Closes a connection now and then, parked or not, while the world is bad. */
+static int reap(void *arg)
+{
+	(void)arg;
+	while (weft_sim_now(world) < CALM_AT &&
+	       weft_sleep((weft_time)weft_sim_choose(world, 100, 3000) * WEFT_MILLISECOND) == 0) {
+		uint32_t back = (uint32_t)weft_sim_choose(world, 1, CONNECTIONS_MAX);
+		struct session *session =
+			back <= books.session_count ? &sessions[books.session_count - back] : NULL;
+
+		if (!session || !session->is_live || session->is_closed)
+			continue;
+		weft_reachable("a connection is closed by another task");
+		session->is_closed = true;
+		weft_close(session->conn);
+	}
+	return 0;
 }
 
 static int server(void *arg)
@@ -138,14 +164,17 @@ static int server(void *arg)
 		.ended = ended,
 		.grace_ns = WEFT_SECOND,
 	};
+	struct weft_scope scope;
 	int r;
 
 	(void)arg;
-	do {
-		r = weft_serve("10.0.0.1:80", handle, NULL, &options);
-		weft_always(books.live == 0, "each connection has ended when the server has");
-	} while (r < 0 && !is_stop(r) && weft_sleep(WEFT_SECOND) == 0);
-	return 0;
+	weft_scope_open(&scope);
+	r = weft_spawn(&scope, reap, NULL);
+	if (r == 0)
+		r = serve_for_ever("10.0.0.1:80", handle, &options);
+	weft_always(books.live == 0, "each connection has ended when the server has");
+	weft_scope_leave(&scope);
+	return r;
 }
 
 /* ---- The clients ----------------------------------------------------------------------------- */
