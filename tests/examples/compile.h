@@ -76,16 +76,16 @@ static inline void workshop_close(struct workshop *workshop)
 	ck_assert_int_eq(rmdir(workshop->folder), 0);
 }
 
-/* Compiles and links a file; fails with what the compiler says. */
-static inline void workshop_compile(struct workshop *workshop, const char *compiler,
-				    const char *standard, const char *path)
+/* Compiles two files and links them; fails with what the compiler says. */
+static inline void workshop_compile_two(struct workshop *workshop, const char *compiler,
+					const char *standard, const char *path, const char *other)
 {
 	static struct program run;
 	char include[1100];
 
 	(void)snprintf(include, sizeof include, "-I%s/include", source_folder());
 	program_run(&run, (const char *const[]){ compiler, standard, "-Wall", "-Wextra", "-Werror",
-						 SANITIZE, include, path,
+						 SANITIZE, include, path, other,
 						 WEFT_BUILD_DIR "/libweft.a", WEFT_ENGINE_LIBRARY,
 						 "-pthread", LINK, "-o", workshop->program, NULL });
 	if (run.status == 127) {
@@ -94,6 +94,13 @@ static inline void workshop_compile(struct workshop *workshop, const char *compi
 	}
 	if (run.status != 0)
 		ck_abort_msg("%s: %s", path, run.errors);
+}
+
+/* The same for one file. */
+static inline void workshop_compile(struct workshop *workshop, const char *compiler,
+				    const char *standard, const char *path)
+{
+	workshop_compile_two(workshop, compiler, standard, path, "-pthread");
 }
 
 /* The same for a text in C. */
