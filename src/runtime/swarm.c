@@ -57,11 +57,12 @@ static void set_strategy(struct weft_sim *sim)
 		world->change_at[i] = draw_size(&random, 2, 16);
 }
 
+/* Small numbers are the ones that show what a task finds changed after a call that did not wait. */
 static void set_credit(struct weft_sim *sim)
 {
 	struct wf_random random = generator(sim, CREDIT);
 	bool is_small = one_in(&random, 2);
-	uint32_t credit = (uint32_t)draw(&random, 1, WF_CREDIT);
+	uint32_t credit = (uint32_t)WF_CREDIT >> draw(&random, 0, 6);
 
 	if (is_small && !sim->what->plain_order && !sim->has_credit)
 		sim->credit = credit;

@@ -181,7 +181,7 @@ WF_TEST(crash_is_found)
 static int leave(void *arg)
 {
 	(void)arg;
-	exit(0);
+	_exit(0);
 }
 
 /* A program that ends its process has crashed, however well it meant; also for who tries to shrink it. */
