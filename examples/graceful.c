@@ -30,6 +30,7 @@ static int app(void *arg)
 	struct weft_signals *signals;
 	struct weft_scope scope;
 	int r = weft_signals_open(numbers, &signals);
+	int joined;
 
 	if (r < 0)
 		return r;
@@ -43,11 +44,11 @@ static int app(void *arg)
 	if (r > 0)
 		puts("graceful: stopping");
 	weft_scope_stop(&scope);
-	r = weft_scope_close(&scope);
+	joined = weft_scope_close(&scope);
 	weft_signals_close(signals);
-	if (r == 0)
+	if (joined == 0)
 		puts("graceful: stopped");
-	return r;
+	return r < 0 ? r : joined;
 }
 
 int main(int argc, char **argv)

@@ -398,8 +398,8 @@ bool wf_sim_net_report(struct wf_sim *sim)
 		if (events == 0)
 			continue;
 		wf_sim_note(sim, (uint64_t)events << 32 | (uint32_t)socket->file->fd);
-		wf_sim_trace(sim, "report fd %d: 0x%x", socket->file->fd, events);
 		sim->net.acting = socket->host;
+		wf_sim_trace(sim, "report fd %d: 0x%x", socket->file->fd, events);
 		wf_ready_report(&sim->ready, socket->file, events, 0);
 		sim->net.acting = 0;
 		return true;
