@@ -10,7 +10,8 @@
 
 enum {
 	TICK_BITS = 24,
-	STARTS_MAX = 256, /* in one turn */
+	STARTS_MAX = 256, /* tasks that have not run yet, beyond which no more are started but */
+	STARTS_LEAST = 8, /* so many in one turn */
 };
 
 /* Until there may be memory for a task, or room among the tasks. */
@@ -179,11 +180,17 @@ static void look_again(struct weft_timer_ *timer)
 	(void)timer;
 }
 
+/* Not all at once: what is ready already, and the engine, have their turn in between. */
+static bool may_start_more(const struct weft_worker *worker, int started)
+{
+	return started < STARTS_LEAST || worker->unstarted < STARTS_MAX;
+}
+
 void wf_parked_start(struct weft_worker *worker)
 {
 	if (wf_timer_is_armed(&worker->due_timer))
 		return;
-	for (int i = 0; i < STARTS_MAX && !wf_list_is_empty(&worker->due); i++)
+	for (int i = 0; !wf_list_is_empty(&worker->due) && may_start_more(worker, i); i++)
 		if (!start(wf_container(worker->due.next, struct wf_parked, node))) {
 			worker->due_timer.when = worker->now + RETRY_NS;
 			worker->due_timer.fire = look_again;

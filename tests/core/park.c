@@ -459,9 +459,6 @@ WF_TASK_TEST(many_that_expire_let_others_run)
 	struct weft_scope scope;
 	struct weft_lot *lot;
 
-	if (WF_IS_EMULATED)
-		wf_skip("an emulator runs fewer tasks in a turn than are started in one");
-	wf_need_world("turns of so many tasks");
 	calls = 0;
 	weft_scope_open(&scope);
 	lot = open_lot(&scope, WEFT_MILLISECOND);
@@ -471,7 +468,7 @@ WF_TASK_TEST(many_that_expire_let_others_run)
 		seen_halfway += calls > 0;
 		wf_assert_result(weft_sleep(1), 0);
 	}
-	ck_assert_int_ge(seen_halfway, count / 512); /* 256 are started in one turn */
+	ck_assert_int_ge(seen_halfway, count / 512); /* 256 wait to run at most */
 	wf_assert_result(weft_scope_close(&scope), 0);
 	check_all(items, count, WEFT_EDEADLINE);
 	free(items);
