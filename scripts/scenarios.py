@@ -128,7 +128,7 @@ def runs(full):
     for name in NAMES:
         yield f"{name}-asan", lambda name=name: run_asan(name)
         yield f"{name}-determinism", lambda name=name: run_determinism(name)
-        yield f"{name}-allocations", lambda name=name: run_allocations(name, 100 if full else 10)
+        yield f"{name}-allocations", lambda name=name: run_allocations(name, 100 if full else 5)
 
 
 def run_all(wanted, full=False, matrix=False):

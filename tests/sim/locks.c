@@ -122,15 +122,28 @@ static int group_step(void)
 	return r;
 }
 
+/* What is cancelled outside goes on inside a shield. */
+static int shield_step(void)
+{
+	int r = 0;
+
+	WEFT_SHIELD(soon())
+		r = weft_event_wait(&event);
+	weft_always(r == 0 || r == WEFT_EDEADLINE, "a shield keeps cancels out");
+	return 0;
+}
+
 static int step(void)
 {
-	switch (weft_sim_choose(world, 1, 4)) {
+	switch (weft_sim_choose(world, 1, 5)) {
 	case 1:
 		return lock_step();
 	case 2:
 		return acquire_step();
 	case 3:
 		return event_step();
+	case 4:
+		return shield_step();
 	default:
 		return group_step();
 	}

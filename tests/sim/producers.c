@@ -157,9 +157,26 @@ static int count_up(struct weft_gen *gen, void *arg)
 	uint32_t end = *(uint32_t *)arg;
 	int r = 0;
 
-	for (uint32_t i = 0; i < end && r == 0; i++)
+	for (uint32_t i = 0; i < end && r == 0; i++) {
+		if (one_in(3))
+			(void)!weft_sleep_until(soon());
 		r = weft_gen_yield(gen, &i);
+	}
 	return r == WEFT_ECLOSED ? 0 : r;
+}
+
+/* As often as it takes: who comes to a deadline gets the value the next time. */
+static int next_value(struct weft_gen *gen, void **ret_value)
+{
+	int r = WEFT_EDEADLINE;
+
+	while (r == WEFT_EDEADLINE) {
+		WEFT_DEADLINE(soon())
+			r = weft_gen_next(gen, ret_value);
+		weft_sometimes(r == WEFT_EDEADLINE,
+			       "a consumer of a generator comes to its deadline");
+	}
+	return r;
 }
 
 /* Sums up what a generator yields, and sometimes has enough before its end. */
@@ -174,7 +191,7 @@ static void sum_up(uint32_t end)
 
 	weft_scope_open(&scope);
 	r = weft_gen_open(&gen, &scope, count_up, &end);
-	while (r >= 0 && count < enough && (r = weft_gen_next(&gen, &value)) > 0) {
+	while (r >= 0 && count < enough && (r = next_value(&gen, &value)) > 0) {
 		sum += *(uint32_t *)value;
 		count++;
 	}
@@ -348,6 +365,26 @@ static int exchange(void *arg)
 	return r;
 }
 
+/* After each step: nobody waits for what is there. */
+static void look_at_channels(struct weft_sim *sim, void *arg)
+{
+	(void)sim, (void)arg;
+	for (int i = 0; i < CHANNELS; i++) {
+		struct weft_chan_stats stats;
+
+		if (!channels[i])
+			continue;
+		weft_chan_stats(channels[i], &stats);
+		weft_always(stats.length <= stats.capacity, "a channel has its bound");
+		weft_always(stats.senders == 0 || stats.length == stats.capacity,
+			    "nobody waits to send while there is room");
+		weft_always(stats.receivers == 0 || stats.length == 0,
+			    "nobody waits to receive while there is an element");
+		weft_always(stats.senders == 0 || stats.receivers == 0,
+			    "nobody waits for the one who waits for him");
+	}
+}
+
 static int program(void *arg)
 {
 	int r = 0;
@@ -360,8 +397,10 @@ static int program(void *arg)
 				break;
 	if (r == 0)
 		r = exchange(arg);
-	for (int i = 0; i < CHANNELS; i++)
+	for (int i = 0; i < CHANNELS; i++) {
 		weft_chan_free(channels[i]);
+		channels[i] = NULL;
+	}
 	return r;
 }
 
@@ -375,6 +414,7 @@ static void scenario(struct weft_sim *sim)
 	is_over = (struct weft_event)WEFT_EVENT_INIT;
 	latest = (struct weft_latest)WEFT_LATEST_INIT(&progress, sizeof progress);
 	weft_sim_host(sim, "program", "10.0.0.1", program, NULL);
+	weft_sim_check(sim, look_at_channels, NULL);
 	weft_sim_swarm(sim);
 	weft_sim_run_for(sim, 10 * WEFT_SECOND, 10 * WEFT_SECOND);
 }

@@ -32,7 +32,8 @@ struct session {
 	uint32_t client;
 	uint16_t next; /* the number of the next request */
 	struct weft_conn *conn;
-	bool is_closed; /* by the reaper, or by the handler itself */
+	bool is_closed;	     /* by the reaper, or by the handler itself */
+	weft_time closed_at; /* by the reaper; or 0 */
 };
 
 static struct books {
@@ -125,12 +126,13 @@ static void ended(struct weft_conn *conn, int why, void *arg)
 
 	(void)arg;
 	weft_sometimes(why == WEFT_EDEADLINE, "a connection has been idle for too long");
-	weft_sometimes(why == WEFT_ESTOPPING, "a connection is parked when the server stops");
 	weft_sometimes(why == -EBADMSG, "a handler has failed");
 	if (!session)
 		return;
 	weft_always(session->is_live, "a connection ends once");
 	weft_always(why != WEFT_ECLOSED || session->is_closed, "nothing is closed by itself");
+	weft_always(!session->closed_at || weft_now() - session->closed_at < IDLE * 3 / 4,
+		    "what is closed ends soon, parked or not");
 	session->is_live = false;
 	books.live--;
 }
@@ -149,6 +151,7 @@ static int reap(void *arg)
 			continue;
 		weft_reachable("a connection is closed by another task");
 		session->is_closed = true;
+		session->closed_at = weft_now();
 		weft_close(session->conn);
 	}
 	return 0;
