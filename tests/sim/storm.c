@@ -88,35 +88,46 @@ static int grant(struct session *session, const struct message *message)
 	}
 }
 
+/* Looks at a message, and books it. */
+static struct session *receive(struct weft_conn *conn, const struct message *message)
+{
+	struct session *session;
+
+	weft_always(message->check == check_of(message), "a message is as it was sent");
+	session = session_of(conn, message);
+	weft_always(session->is_live, "what has ended is not handled");
+	weft_always(session->client == message->client, "a connection has one client");
+	weft_always(session->next == message->number, "each request comes once and in order");
+	session->next++;
+	return session;
+}
+
 /* Handles the messages that are complete; what is left waits for the next burst. */
 static int handle(struct weft_conn *conn, void *arg)
 {
 	struct weft_input input;
 	ssize_t n = weft_fill(conn, &input);
-	struct message message;
+	struct message message = { .wish = ANSWER };
+	size_t used = 0;
 	int r = n < 0 ? (int)n : 0;
 
 	(void)arg;
 	weft_sometimes(n > 0 && input.bytes > (size_t)n, "a message comes in two bursts");
-	while (r == 0 && n >= 0 && input.bytes >= sizeof message) {
+	while (r == 0 && n >= 0 && message.wish == ANSWER && input.bytes - used >= sizeof message) {
 		struct session *session;
 
-		memcpy(&message, input.data, sizeof message);
-		weft_always(message.check == check_of(&message), "a message is as it was sent");
-		session = session_of(conn, &message);
-		weft_always(session->is_live, "what has ended is not handled");
-		weft_always(session->client == message.client, "a connection has one client");
-		weft_always(session->next == message.number,
-			    "each request comes once and in order");
-		session->next++;
-		weft_consume(conn, sizeof message);
-		input.data += sizeof message;
-		input.bytes -= sizeof message;
+		memcpy(&message, input.data + used, sizeof message);
+		session = receive(conn, &message);
+		used += sizeof message;
+		if (message.wish != ANSWER) { /* it may be the last that can be done */
+			weft_consume(conn, used);
+			used = 0;
+		}
 		WEFT_DEADLINE(weft_after(WEFT_SECOND))
 			r = grant(session, &message);
-		if (message.wish == FINISH || message.wish == CLOSE || message.wish == ANSWER_LATER)
-			break; /* the input is not what it was */
 	}
+	if (r == 0 && used > 0)
+		weft_consume(conn, used);
 	return r;
 }
 
