@@ -2,6 +2,7 @@
 #include "runtime/jobs.h"
 
 #include "base/assert.h"
+#include "runtime/guard.h"
 #include "runtime/process.h"
 
 #include <errno.h>
@@ -128,9 +129,9 @@ static void ended(void *user, const struct weft_sim *sim, const struct wf_outcom
 /*
  * Two runs in one process would find the same addresses for the same things, and what takes an address for
  * chance would not show. So the second run finds the memory of the first one taken: the blocks at the head
- * of the C library's free lists, and the place where stacks were mapped.
+ * of the C library's free lists, and a page of the first stack.
  */
-enum { PLACES = 64, BLOCKS = 16, PLACE_BYTES = 16, STACKS_BYTES = 128 << 20 };
+enum { PLACES = 64, BLOCKS = 16, PLACE_BYTES = 16 };
 
 static void take_places(void *places[PLACES][BLOCKS])
 {
@@ -149,15 +150,18 @@ static void give_places(void *places[PLACES][BLOCKS])
 static void run_again(struct wf_case *what, struct wf_outcome *outcome)
 {
 	static void *places[PLACES][BLOCKS];
-	void *stacks = mmap(NULL, STACKS_BYTES, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t page_bytes = wf_page_bytes();
+	char *page = (char *)(uintptr_t)outcome->stack;
+
+	page = mmap(page - (uintptr_t)page % page_bytes, page_bytes, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	take_places(places);
 	what->compares = true;
 	wf_trial(what, outcome);
 	give_places(places);
-	if (stacks != MAP_FAILED)
-		(void)munmap(stacks, STACKS_BYTES); /* a whole mapping: cannot fail */
+	if (page != MAP_FAILED)
+		(void)munmap(page, page_bytes); /* a whole mapping: cannot fail */
 }
 
 static void run_case(struct crew *crew, struct slot *slot)

@@ -162,6 +162,7 @@ static int run_world(void *arg)
 	struct weft_scope scope;
 	int r = 0;
 
+	sim->outcome->stack = &scope;
 	wf_worker->credit_max = sim->credit;
 	weft_scope_open(&scope);
 	for (uint32_t i = 0; i < sim->host_count && r == 0; i++)

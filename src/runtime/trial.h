@@ -33,6 +33,7 @@ struct wf_outcome {
 	uint64_t allocations;	    /* counted */
 	uint64_t failed_allocation; /* the number of the one that was made to fail, or 0 */
 	bool and_all_after;
+	const void *stack; /* an address on the stack of the first task, once it has one */
 	enum wf_failure failure;
 	char text[256];
 	char site[128]; /* empty if there is none */
