@@ -52,7 +52,7 @@ int weft_future_await(struct weft_future *future, void **ret_value) WEFT_MUST_US
 bool weft_future_is_settled(const struct weft_future *future);
 
 /* Has the callback called once when the future is settled, after those that were given earlier; at once
- * if it is settled. Never suspends. */
+ * if it is settled, be it just now, by whoever calls the others. Never suspends. */
 void weft_future_then(struct weft_future *future, struct weft_future_callback *callback);
 
 #ifdef __cplusplus

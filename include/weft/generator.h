@@ -81,7 +81,8 @@ int weft_gen_next(struct weft_gen *gen, void **ret_value) WEFT_MUST_USE;
 void weft_gen_close(struct weft_gen *gen);
 
 /* For the producer of `gen`: yields all that is left of another generator, and closes that if it does not
- * come to its end. A checkpoint: 0 at its end, its negative result, or that of weft_gen_yield. */
+ * come to its end. A checkpoint: 0 at its end, its negative result, or that of weft_gen_yield. -EBUSY while
+ * another task asks it, -EDEADLK for `gen` itself: then it is left as it is. */
 int weft_gen_delegate(struct weft_gen *gen, struct weft_gen *other) WEFT_MUST_USE;
 
 #ifdef __cplusplus

@@ -79,8 +79,8 @@ struct weft_case weft_case_writable(struct weft_watch *watch);
 struct weft_case weft_case_never(void);
 
 /* Waits for one of the cases and returns its index. A checkpoint: -ECANCELED, WEFT_EDEADLINE, and then
- * nothing has happened; -EPERM outside a task, or if an object is another worker's; -EINVAL without a
- * case. If a case can be neither taken nor waited for, why: -EBUSY if the watch is parked, or a task
+ * nothing has happened; -EPERM outside a task, or if a channel or a watch is another worker's; -EINVAL
+ * without a case. If a case can be neither taken nor waited for, why: -EBUSY if the watch is parked, or a task
  * reads, or writes, respectively; -ENOMEM; what the engine says of the descriptor. */
 int weft_select(struct weft_case *cases, int count) WEFT_MUST_USE;
 

@@ -19,7 +19,7 @@ extern "C" {
 int weft_test_wait_idle(void) WEFT_MUST_USE;
 
 /* Moves the clock of the engine "sim" forward; what is due by then happens when the task next suspends.
- * Never suspends. -EINVAL for a negative duration, WEFT_EENGINE on another engine; -EPERM outside
+ * Never suspends. -EINVAL for a negative duration, or one that has no end; WEFT_EENGINE on another engine; -EPERM outside
  * weft_run. */
 int weft_test_advance(weft_time duration_ns) WEFT_MUST_USE;
 

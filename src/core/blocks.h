@@ -9,12 +9,11 @@
  */
 #pragma once
 
-#include "base/list.h"
 #include "base/memory.h"
-#include "base/queue.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <weft/line.h>
 
 struct weft_worker;
 
@@ -36,33 +35,33 @@ struct wf_blocks {
 	uint64_t waits;	     /* times a task had to wait for one */
 	uint64_t kept_bytes; /* in blocks of their own */
 	struct wf_block *free[8];
-	struct wf_list waiters;
+	struct weft_line_ line; /* of those who want one */
 };
 
 enum { WF_BLOCKS_FREE = sizeof((struct wf_blocks *)0)->free / sizeof(struct wf_block *) };
 
-void wf_blocks_init(struct wf_blocks *pool, struct wf_memory *memory, uint32_t buffer_bytes,
+void wf_blocks_init(struct wf_blocks *blocks, struct wf_memory *memory, uint32_t buffer_bytes,
 		    uint32_t max);
 
 /* The content that a buffer has room for. */
-static inline uint32_t wf_blocks_room(const struct wf_blocks *pool)
+static inline uint32_t wf_blocks_room(const struct wf_blocks *blocks)
 {
-	return pool->buffer_bytes - (uint32_t)sizeof(struct wf_block);
+	return blocks->buffer_bytes - (uint32_t)sizeof(struct wf_block);
 }
 
 /* Frees what is free. None is in use. */
-void wf_blocks_done(struct wf_blocks *pool);
+void wf_blocks_done(struct wf_blocks *blocks);
 
 /* Borrows an empty buffer for the calling task; suspends, as a checkpoint does, while all are in use.
  * `object` is what it is for. The code of a stop, -ENOMEM. */
 int wf_blocks_take(struct weft_worker *worker, const void *object, struct wf_block **ret_block);
 
 /* Ends the waits in line for that object, with a code. Never suspends. */
-void wf_blocks_end(struct wf_blocks *pool, const void *object, int code);
+void wf_blocks_end(struct wf_blocks *blocks, const void *object, int code);
 
 /* Gives a buffer back, or frees a block. Never suspends. */
-void wf_blocks_give(struct wf_blocks *pool, struct wf_block *block);
+void wf_blocks_give(struct wf_blocks *blocks, struct wf_block *block);
 
 /* A block of its own with a copy of the content of another one, which is given back. NULL without
  * memory: then the other one is as it was. */
-struct wf_block *wf_blocks_keep(struct wf_blocks *pool, struct wf_block *block);
+struct wf_block *wf_blocks_keep(struct wf_blocks *blocks, struct wf_block *block);

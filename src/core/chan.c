@@ -246,17 +246,6 @@ void weft_chan_stats(const struct weft_chan *chan, struct weft_chan_stats *ret_s
 
 /* ---- Cases of a select ----------------------------------------------------------------------- */
 
-static void enlist(struct weft_line_ *line, struct weft_case *this, struct wf_waiter *waiter)
-{
-	this->wait.place.waiter = waiter;
-	wf_line_join(line, &this->wait.place);
-}
-
-static void case_withdraw(struct weft_case *this)
-{
-	wf_line_leave(&this->wait.place);
-}
-
 static int recv_is_ready(struct weft_case *this)
 {
 	const struct weft_chan *chan = this->object;
@@ -276,14 +265,14 @@ static int recv_enlist(struct weft_case *this, struct wf_waiter *waiter)
 	struct weft_chan *chan = this->object;
 
 	chan->recv_waits++;
-	enlist(&chan->receivers, this, waiter);
+	wf_case_join(this, &chan->receivers, waiter);
 	return 0;
 }
 
 struct weft_case weft_case_recv(struct weft_chan *chan, void *ret_element)
 {
 	static const struct wf_case_kind kind = { recv_is_ready, recv_take, recv_enlist,
-						  case_withdraw };
+						  wf_case_leave };
 
 	return (struct weft_case){ .kind = &kind,
 				   .object = chan,
@@ -309,14 +298,14 @@ static int send_enlist(struct weft_case *this, struct wf_waiter *waiter)
 	struct weft_chan *chan = this->object;
 
 	chan->send_waits++;
-	enlist(&chan->senders, this, waiter);
+	wf_case_join(this, &chan->senders, waiter);
 	return 0;
 }
 
 struct weft_case weft_case_send(struct weft_chan *chan, const void *element)
 {
 	static const struct wf_case_kind kind = { send_is_ready, send_take, send_enlist,
-						  case_withdraw };
+						  wf_case_leave };
 
 	return (struct weft_case){ .kind = &kind,
 				   .object = chan,

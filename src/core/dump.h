@@ -2,12 +2,7 @@
 /* Looking at all tasks of a worker, for people. */
 #pragma once
 
-#include "core/wait.h"
-
 struct weft_worker;
-
-/* "read", "sleep"...; never NULL. */
-const char *wf_wait_reason_name(enum wf_wait_reason reason);
 
 /* Writes one line for each task to standard error: its name, where it was spawned, and what it waits for.
  * Never suspends, allocates nothing; any number of tasks, of which the first thousand are shown. */

@@ -3,6 +3,7 @@
 #include <weft/event.h>
 
 #include "core/line.h"
+#include "core/select.h"
 
 #include <errno.h>
 
@@ -28,4 +29,30 @@ int weft_event_wait(struct weft_event *event)
 	if (r < 0 || event->set)
 		return r;
 	return wf_line_wait(&event->line, task, event, WF_WAIT_EVENT);
+}
+
+/* ---- The case of a select ---------------------------------------------------------------------- */
+
+static int is_ready(struct weft_case *this)
+{
+	return ((struct weft_event *)this->object)->set;
+}
+
+static int take(struct weft_case *this)
+{
+	(void)this;
+	return 0;
+}
+
+static int enlist(struct weft_case *this, struct wf_waiter *waiter)
+{
+	wf_case_join(this, &((struct weft_event *)this->object)->line, waiter);
+	return 0;
+}
+
+struct weft_case weft_case_event(struct weft_event *event)
+{
+	static const struct wf_case_kind kind = { is_ready, take, enlist, wf_case_leave };
+
+	return (struct weft_case){ .kind = &kind, .object = event };
 }

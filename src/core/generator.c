@@ -102,7 +102,7 @@ int weft_gen_delegate(struct weft_gen *gen, struct weft_gen *other)
 		if (r < 0)
 			break;
 	}
-	if (r < 0)
+	if (r < 0 && r != -EBUSY && r != -EDEADLK) /* somebody else's, or its own */
 		weft_gen_close(other);
 	return r;
 }

@@ -52,7 +52,7 @@ int weft_post(struct weft_worker *worker, void (*function)(void *arg), void *arg
 void wf_posts_end(struct weft_worker *worker)
 {
 	while (atomic_load(&worker->posting) || atomic_load(&worker->posts))
-		wf_posts_run(worker);
+		(void)wf_posts_run(worker);
 }
 
 static struct wf_post *reversed(struct wf_post *list)
@@ -69,14 +69,14 @@ static struct wf_post *reversed(struct wf_post *list)
 	return result;
 }
 
-void wf_posts_run(struct weft_worker *worker)
+bool wf_posts_run(struct weft_worker *worker)
 {
 	struct wf_post *post;
 
 	/* Not whether there are posts: one may have been taken before its own wake, which then stands
 	 * for nothing, but would keep the next post from waking. */
 	if (!atomic_load_explicit(&worker->woken, memory_order_relaxed))
-		return;
+		return false;
 	atomic_store(&worker->woken, false);
 	post = reversed(atomic_exchange(&worker->posts, NULL));
 	while (post) {
@@ -87,4 +87,5 @@ void wf_posts_run(struct weft_worker *worker)
 		free(post);
 		post = next;
 	}
+	return true;
 }

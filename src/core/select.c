@@ -7,7 +7,6 @@
 #include "core/worker.h"
 
 #include <errno.h>
-#include <weft/event.h>
 
 _Static_assert(sizeof(struct weft_case) == 64, "a cache line");
 
@@ -90,6 +89,17 @@ static void withdraw(struct wf_waiter *waiter)
 	withdraw_all_but(wf_container(waiter, struct select, waiter), NULL);
 }
 
+void wf_case_join(struct weft_case *this, struct weft_line_ *line, struct wf_waiter *waiter)
+{
+	this->wait.place.waiter = waiter;
+	wf_line_join(line, &this->wait.place);
+}
+
+void wf_case_leave(struct weft_case *this)
+{
+	wf_line_leave(&this->wait.place);
+}
+
 static int wait_for_one(struct wf_task *task, struct weft_case *cases, int count)
 {
 	struct select select = {
@@ -124,41 +134,6 @@ int weft_select(struct weft_case *cases, int count)
 		return r;
 	r = take_one(task->worker, cases, count);
 	return r == -EAGAIN ? wait_for_one(task, cases, count) : r;
-}
-
-/* ---- Events ---------------------------------------------------------------------------------- */
-
-static int event_is_ready(struct weft_case *this)
-{
-	return ((struct weft_event *)this->object)->set;
-}
-
-static int event_take(struct weft_case *this)
-{
-	(void)this;
-	return 0;
-}
-
-static int event_enlist(struct weft_case *this, struct wf_waiter *waiter)
-{
-	struct weft_event *event = this->object;
-
-	this->wait.place.waiter = waiter;
-	wf_line_join(&event->line, &this->wait.place);
-	return 0;
-}
-
-static void event_withdraw(struct weft_case *this)
-{
-	wf_line_leave(&this->wait.place);
-}
-
-struct weft_case weft_case_event(struct weft_event *event)
-{
-	static const struct wf_case_kind kind = { event_is_ready, event_take, event_enlist,
-						  event_withdraw };
-
-	return (struct weft_case){ .kind = &kind, .object = event };
 }
 
 /* ---- Time ------------------------------------------------------------------------------------ */

@@ -29,6 +29,10 @@ struct wf_case_kind {
 	void (*withdraw)(struct weft_case *this);
 };
 
+/* Most kinds wait in a line: their `enlist`, but for finding it, and their `withdraw`. */
+void wf_case_join(struct weft_case *this, struct weft_line_ *line, struct wf_waiter *waiter);
+void wf_case_leave(struct weft_case *this);
+
 /* A case that was enlisted has happened, and is enlisted no longer: ends the select. Does nothing if
  * that has ended already. Never suspends. */
 void wf_select_settle(struct wf_waiter *waiter, struct weft_case *happened, int result);

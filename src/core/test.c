@@ -23,7 +23,7 @@ int weft_test_advance(weft_time duration_ns)
 
 	if (!wf_worker)
 		return -EPERM;
-	if (duration_ns < 0)
+	if (duration_ns < 0 || weft_after(duration_ns) == WEFT_FOREVER)
 		return -EINVAL;
 	poller = wf_worker->poller;
 	if (!poller->ops->advance)

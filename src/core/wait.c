@@ -25,6 +25,7 @@ int64_t wf_wait(struct wf_waiter *waiter)
 void wf_wait_settle(struct wf_waiter *waiter, int64_t result)
 {
 	wf_assert(waiter->state != WF_WAIT_SETTLED);
+	wf_assert(waiter->task->worker == wf_worker); /* another thread must go through weft_post */
 	waiter->state = WF_WAIT_SETTLED;
 	waiter->result = result;
 	wf_worker_ready(waiter->task->worker, waiter->task);

@@ -45,6 +45,7 @@ enum wf_wait_reason {
 	WF_WAIT_SIGNAL,
 	WF_WAIT_BUFFER,
 	WF_WAIT_IDLE,
+	WF_WAIT_REASONS,
 };
 
 enum wf_wait_state { WF_WAIT_ARMED, WF_WAIT_REQUESTED, WF_WAIT_SETTLED };

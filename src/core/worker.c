@@ -232,6 +232,7 @@ static void run_turn(struct weft_worker *worker)
 {
 	const struct wf_poller_ops *ops = worker->poller->ops;
 	bool may_sleep = is_idle(worker) && !worker->idlers.first;
+	bool posted;
 	struct wf_task *next;
 
 	ops->wait(worker->poller, may_sleep ? wf_timers_next(&worker->timers) : 0);
@@ -239,9 +240,10 @@ static void run_turn(struct weft_worker *worker)
 	worker->now = worker->turn_start = ops->now(worker->poller);
 	wf_parked_start(worker); /* in the order of causes: what ended before these timers */
 	wf_timers_advance(&worker->timers, worker->now);
-	wf_posts_run(worker);
+	posted = wf_posts_run(worker);
 	wf_parked_start(worker);
-	if (wf_unlikely(worker->idlers.first && is_idle(worker)))
+	/* What a posted call did to a descriptor, the engine has yet to report. */
+	if (wf_unlikely(worker->idlers.first && !posted && is_idle(worker)))
 		wf_line_settle_all(&worker->idlers, 0);
 
 	worker->turn_runs = 0;
@@ -285,7 +287,7 @@ int wf_worker_init(struct weft_worker *worker, const struct wf_worker_options *o
 	wf_list_init(&worker->due);
 	if (options->buffer_bytes && options->buffer_bytes < WF_BUFFER_BYTES_MIN)
 		return WEFT_EOPTION;
-	wf_blocks_init(&worker->pool, &worker->memory,
+	wf_blocks_init(&worker->buffers, &worker->memory,
 		       options->buffer_bytes ? options->buffer_bytes : WF_BUFFER_BYTES,
 		       options->buffers_max ? options->buffers_max : WF_BUFFERS_MAX);
 	stacks.entry = run_tasks;
@@ -325,7 +327,7 @@ void wf_worker_done(struct weft_worker *worker)
 {
 	wf_stacks_done(&worker->stacks);
 	wf_tasks_done(worker);
-	wf_blocks_done(&worker->pool);
+	wf_blocks_done(&worker->buffers);
 }
 
 /* ---- Looking at it --------------------------------------------------------------------------- */
@@ -338,11 +340,11 @@ struct weft_worker *weft_worker_self(void)
 int weft_stats(struct weft_stats *ret_stats)
 {
 	const struct weft_worker *worker = wf_worker;
-	const struct wf_blocks *pool;
+	const struct wf_blocks *buffers;
 
 	if (!worker)
 		return -EPERM;
-	pool = &worker->pool;
+	buffers = &worker->buffers;
 	*ret_stats = (struct weft_stats){
 		.tasks = worker->tasks,
 		.tasks_peak = worker->tasks_peak,
@@ -354,12 +356,13 @@ int weft_stats(struct weft_stats *ret_stats)
 		.stacks = worker->stacks.slab_count * (uint64_t)WF_SLAB_SLOTS,
 		.stack_bytes = worker->stacks.slot_bytes,
 		.guard = worker->stacks.guard,
-		.buffers = pool->count - pool->free_count,
-		.buffers_peak = pool->peak,
-		.buffer_waits = pool->waits,
+		.buffers = buffers->count - buffers->free_count,
+		.buffers_peak = buffers->peak,
+		.buffer_waits = buffers->waits,
 		.bytes_stacks = wf_stacks_bytes(&worker->stacks),
 		.bytes_tasks = worker->blocks * sizeof(struct wf_task),
-		.bytes_buffers = pool->count * (uint64_t)pool->buffer_bytes + pool->kept_bytes,
+		.bytes_buffers =
+			buffers->count * (uint64_t)buffers->buffer_bytes + buffers->kept_bytes,
 		.bytes_watches = worker->watch_bytes,
 		.bytes_allocated = worker->memory.bytes_used,
 	};

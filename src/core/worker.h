@@ -91,7 +91,7 @@ struct weft_worker {
 	struct wf_list due; /* parkings that have ended, and get their tasks (core/park.c) */
 	struct weft_timer_ due_timer; /* armed while there is no memory for those */
 	uint64_t watch_bytes;	      /* of connections and watches; io and net count them */
-	struct wf_blocks pool;	      /* of buffers for input */
+	struct wf_blocks buffers;     /* for input */
 
 	struct weft_line_ idlers; /* tasks that wait for all others to wait (weft/test.h) */
 
@@ -156,8 +156,9 @@ static inline void wf_worker_ready(struct weft_worker *worker, struct wf_task *t
 /* Runs other tasks until the current one has been made ready and its turn has come. Returns 0. */
 int wf_worker_suspend(struct weft_worker *worker);
 
-/* Runs the calls that were posted (core/post.c); the second, until no thread is posting. */
-void wf_posts_run(struct weft_worker *worker);
+/* Runs the calls that were posted, and returns whether there may have been any (core/post.c); the second,
+ * until no thread is posting. */
+bool wf_posts_run(struct weft_worker *worker);
 void wf_posts_end(struct weft_worker *worker);
 
 /* What follows is what every checkpoint does before its own work. */

@@ -100,9 +100,6 @@ static inline void wf_file_drop(struct wf_file *file)
 /* Whether bytes are there that have not been received. Asks the kernel; never suspends. */
 bool wf_file_has_input(const struct wf_file *file);
 
-/* Ends a pending operation, if there is one, with that code. */
-void wf_file_end(struct wf_op *op, int code);
-
 /* Ends the pending operations with WEFT_ECLOSED and closes the descriptor, at the latest when the
  * last of them has settled. Never suspends; harmless when closed already. Only on its worker. */
 void wf_file_close(struct wf_file *file);

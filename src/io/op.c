@@ -65,7 +65,7 @@ void wf_op_settle(struct wf_op *op, int64_t result)
 		wf_wait_settle(&op->waiter, result);
 }
 
-void wf_file_end(struct wf_op *op, int code)
+void wf_op_end(struct wf_op *op, int code)
 {
 	struct wf_poller *poller;
 
@@ -94,8 +94,8 @@ void wf_file_close(struct wf_file *file)
 	wf_assert(file->worker == wf_worker);
 	if (file->fd < 0)
 		return;
-	wf_file_end(file->reader, WEFT_ECLOSED);
-	wf_file_end(file->writer, WEFT_ECLOSED);
+	wf_op_end(file->reader, WEFT_ECLOSED);
+	wf_op_end(file->writer, WEFT_ECLOSED);
 	poller->ops->close(poller, file);
 	file->fd = -1;
 	if (file->parked)

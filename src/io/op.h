@@ -112,3 +112,6 @@ void wf_case_op_settle(struct wf_op *op, int64_t result);
  * which waits for `object`. Returns its result; or the code of a stop; -EBUSY if another one of its
  * direction is pending; WEFT_ECLOSED if the descriptor is closed; -EPERM outside a task, and in one of another worker. */
 int64_t wf_op_run(struct wf_op *op, const void *object, enum wf_wait_reason reason);
+
+/* Ends a pending operation, if there is one, with that code. */
+void wf_op_end(struct wf_op *op, int code);

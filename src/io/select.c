@@ -44,6 +44,11 @@ static int look(const struct weft_case *this, enum wf_op_kind kind)
 		r = file->kind->before_select(file, wf_op_reads(&op));
 	if (r != 0)
 		return r;
+	/* The hint may be older than what the descriptor has. */
+	if (wf_op_reads(&op))
+		file->readable = true;
+	else
+		file->writable = true;
 	(void)submit(&op); /* on the spot */
 	if (op.waiter.result == -EAGAIN)
 		return 0;
@@ -85,7 +90,7 @@ static int enlist(struct weft_case *this, struct wf_waiter *waiter, enum wf_op_k
 
 static void withdraw(struct weft_case *this)
 {
-	wf_file_end(this->wait.ready.op, -ECANCELED);
+	wf_op_end(this->wait.ready.op, -ECANCELED);
 }
 
 void wf_case_op_settle(struct wf_op *op, int64_t result)

@@ -242,7 +242,7 @@ static void close_descriptor(struct weft_conn *conn)
 
 	wf_file_close(file);
 	if (file->bits & WF_CONN_FILLING)
-		wf_blocks_end(&file->worker->pool, conn, WEFT_ECLOSED);
+		wf_blocks_end(&file->worker->buffers, conn, WEFT_ECLOSED);
 }
 
 int weft_shutdown(struct weft_conn *conn)
@@ -257,7 +257,7 @@ int weft_shutdown(struct weft_conn *conn)
 		return WEFT_ECLOSED;
 	r = poller->system->shutdown(poller, file->fd);
 	if (r == 0)
-		wf_file_end(file->writer, -EPIPE); /* a Unix socket reports no event for this */
+		wf_op_end(file->writer, -EPIPE); /* a Unix socket reports no event for this */
 	return r;
 }
 

@@ -14,9 +14,9 @@
 #include <errno.h>
 #include <string.h>
 
-static struct wf_blocks *pool_of(const struct weft_conn *conn)
+static struct wf_blocks *buffers_of(const struct weft_conn *conn)
 {
-	return &conn->watch.file.worker->pool;
+	return &conn->watch.file.worker->buffers;
 }
 
 void wf_conn_put_away(struct weft_conn *conn)
@@ -28,10 +28,10 @@ void wf_conn_put_away(struct weft_conn *conn)
 		return;
 	if (block->start == block->end) {
 		conn->input = NULL;
-		wf_blocks_give(pool_of(conn), block);
+		wf_blocks_give(buffers_of(conn), block);
 		return;
 	}
-	kept = wf_blocks_keep(pool_of(conn), block);
+	kept = wf_blocks_keep(buffers_of(conn), block);
 	if (kept) /* without memory for that it stays in the buffer */
 		conn->input = kept;
 }
@@ -39,7 +39,7 @@ void wf_conn_put_away(struct weft_conn *conn)
 void wf_conn_drop_input(struct weft_conn *conn)
 {
 	if (conn->input)
-		wf_blocks_give(pool_of(conn), conn->input);
+		wf_blocks_give(buffers_of(conn), conn->input);
 	conn->input = NULL;
 }
 
@@ -61,7 +61,7 @@ static int make_room(struct weft_conn *conn)
 		block->end = bytes;
 		return 0;
 	}
-	if (block && block->end - block->start == wf_blocks_room(pool_of(conn)))
+	if (block && block->end - block->start == wf_blocks_room(buffers_of(conn)))
 		return -EMSGSIZE;
 	r = wf_blocks_take(conn->watch.file.worker, conn, &buffer);
 	if (r < 0)
@@ -69,7 +69,7 @@ static int make_room(struct weft_conn *conn)
 	if (block) {
 		buffer->end = block->end - block->start;
 		memcpy(buffer->bytes, block->bytes + block->start, buffer->end);
-		wf_blocks_give(pool_of(conn), block);
+		wf_blocks_give(buffers_of(conn), block);
 	}
 	conn->input = buffer;
 	return 0;

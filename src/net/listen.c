@@ -133,10 +133,11 @@ static void remove_file(const struct weft_listener *listener)
 	struct wf_poller *poller = listener->file.worker->poller;
 	struct stat status;
 
-	if (find_file(listener, &status) && status.st_dev == listener->device &&
-	    status.st_ino ==
-		    listener->inode) /* a file that stays is stale, and replaced next time */
-		(void)poller->system->unlink(poller, wf_address_path(&listener->address));
+	if (!find_file(listener, &status) || status.st_dev != listener->device ||
+	    status.st_ino != listener->inode)
+		return;
+	/* A file that stays is stale, and replaced next time. */
+	(void)poller->system->unlink(poller, wf_address_path(&listener->address));
 }
 
 int weft_listen(const char *address, const struct weft_listen_options *options,

@@ -5,6 +5,8 @@
 #include "harness/harness.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/run.h>
@@ -167,6 +169,44 @@ WF_TASK_TEST(many_wait_for_one)
 	settle();
 	weft_event_set(&event);
 	wf_assert_result(weft_scope_close(&scope), 0);
+}
+
+static struct weft_event shared = WEFT_EVENT_INIT;
+
+static void *set_shared(void *arg)
+{
+	(void)arg;
+	weft_event_set(&shared);
+	return NULL;
+}
+
+static int set_from_a_thread(void *arg)
+{
+	struct weft_scope scope;
+	pthread_t thread;
+
+	weft_scope_open(&scope);
+	spawn(&scope, wait_for, &shared);
+	settle();
+	ck_assert_int_eq(pthread_create(&thread, NULL, set_shared, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	(void)arg;
+	return weft_scope_close(&scope);
+}
+
+static int run_set_from_a_thread(void *arg)
+{
+	(void)arg;
+	return weft_run(set_from_a_thread, NULL, NULL);
+}
+
+/* A thread that wakes a task itself, rather than by weft_post, ends the program. */
+WF_TEST(another_thread_must_post)
+{
+	struct wf_child child = wf_child(run_set_from_a_thread, NULL);
+
+	ck_assert_int_eq(child.signal, SIGABRT);
+	ck_assert_ptr_nonnull(strstr(child.errors, "worker"));
 }
 
 WF_MAIN("core/event")

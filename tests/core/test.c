@@ -100,6 +100,7 @@ static int advance(void *arg)
 	ck_assert_int_eq(slept, 0);
 	ck_assert_int_lt(weft_now() - before, 3602 * WEFT_SECOND);
 	wf_assert_result(weft_test_advance(-1), -EINVAL);
+	wf_assert_result(weft_test_advance(WEFT_FOREVER), -EINVAL);
 	return weft_scope_close(&scope);
 }
 

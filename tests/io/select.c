@@ -420,4 +420,18 @@ WF_TASK_TEST(connection_in_use_is_busy)
 	(void)close(fds[1]);
 }
 
+/* Trying sees what has come since the last try, though the engine has not reported it. */
+WF_TASK_TEST(trying_sees_what_has_just_come)
+{
+	struct weft_conn *a, *b;
+
+	wf_assert_result(weft_conn_pair(&a, &b), 0);
+	cases[0] = weft_case_readable(weft_conn_watch(b));
+	wf_assert_result(weft_try_select(cases, 1), -EAGAIN);
+	wf_assert_result(weft_write(a, "x", 1, NULL), 0);
+	wf_assert_result(weft_try_select(cases, 1), 0);
+	weft_close(a);
+	weft_close(b);
+}
+
 WF_MAIN("io/select")

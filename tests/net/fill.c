@@ -25,7 +25,7 @@ static void run_with(weft_function *function, uint32_t buffer_bytes, uint32_t bu
 
 static uint32_t buffers_in_use(void)
 {
-	const struct wf_blocks *pool = &weft_worker_self()->pool;
+	const struct wf_blocks *pool = &weft_worker_self()->buffers;
 
 	return pool->count - pool->free_count;
 }
@@ -691,7 +691,7 @@ static int serve_slow_clients(void *arg)
 		ck_assert_uint_eq(buffers_in_use(), 0);
 	}
 	wf_assert_result(weft_scope_close(&scope), 0);
-	ck_assert_uint_le(weft_worker_self()->pool.peak, weft_worker_self()->pool.max);
+	ck_assert_uint_le(weft_worker_self()->buffers.peak, weft_worker_self()->buffers.max);
 	for (int i = 0; i < CLIENTS; i++) {
 		weft_close(streams[i].conn);
 		peer_close(streams[i].peer);
@@ -750,7 +750,7 @@ static int wait_in_line(void *arg)
 		weft_close(streams[i].conn);
 		peer_close(streams[i].peer);
 	}
-	ck_assert_uint_ge(weft_worker_self()->pool.waits, 18);
+	ck_assert_uint_ge(weft_worker_self()->buffers.waits, 18);
 	return 0;
 }
 
