@@ -6,6 +6,7 @@
 
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <weft/select.h>
 #include <weft/signals.h>
 #include <weft/task.h>
 
@@ -163,6 +164,35 @@ SIM_TEST(slow_reader)
 		wf_assert_result(weft_read_full(b, buffer, 1024, &done), 0);
 		settle();
 	}
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(a);
+	weft_close(b);
+}
+
+static int wait_for_room(void *arg)
+{
+	struct weft_case room = weft_case_writable(weft_conn_watch(arg));
+	int r = weft_select(&room, 1);
+
+	return r < 0 ? r : room.result;
+}
+
+/* So is one that looks for room and finds none, although what it had sent before was taken whole. */
+SIM_TEST(looking_for_room)
+{
+	static char bytes[1 << 20];
+	struct weft_scope scope;
+	struct weft_conn *a, *b;
+	size_t room;
+
+	make_conns(&a, &b);
+	room = wf_sim_pipe_room(&socket_of(weft_conn_fd(b))->input);
+	ck_assert_uint_le(room, sizeof bytes);
+	wf_assert_result(weft_write(a, bytes, room, NULL), 0);
+	weft_scope_open(&scope);
+	spawn(&scope, wait_for_room, a);
+	settle();
+	wf_assert_result(weft_read_full(b, bytes, room, NULL), 0);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	weft_close(a);
 	weft_close(b);
