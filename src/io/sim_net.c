@@ -288,7 +288,8 @@ void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket, int f
 
 /* ---- Reports --------------------------------------------------------------------------------- */
 
-static uint32_t level_of_pair(const struct wf_sim_socket *socket)
+/* Who looks for room and finds none is told when there is some, as if it had tried to send. */
+static uint32_t level_of_pair(struct wf_sim_socket *socket)
 {
 	uint32_t events = socket->error ? EPOLLERR : 0;
 
@@ -302,10 +303,12 @@ static uint32_t level_of_pair(const struct wf_sim_socket *socket)
 		events |= EPOLLHUP;
 	if (socket->ends || wf_sim_pipe_room(&socket->peer->input) > 0)
 		events |= EPOLLOUT;
+	else
+		socket->wants_room = true;
 	return events;
 }
 
-uint32_t wf_sim_socket_level(struct wf_sim *sim, const struct wf_sim_socket *socket)
+uint32_t wf_sim_socket_level(struct wf_sim *sim, struct wf_sim_socket *socket)
 {
 	switch (socket->state) {
 	case WF_SIM_FRESH:

@@ -118,7 +118,7 @@ struct wf_sim_socket {
 	bool has_ended;	  /* END has arrived */
 	bool ends;	  /* END was sent, or never can be */
 	bool ended_first; /* before the peer's END came: TIME_WAIT is ours */
-	bool wants_room;  /* a send found too little */
+	bool wants_room;  /* a send, or a look, found too little */
 	bool blocks;	  /* somebody else has made it so; here it makes no difference */
 	bool resets;	  /* when it is closed: a SO_LINGER of no time */
 
@@ -178,7 +178,7 @@ void wf_sim_socket_plan(struct wf_sim *sim, struct wf_sim_socket *socket, weft_t
 void wf_sim_socket_touch(struct wf_sim *sim, struct wf_sim_socket *socket);
 
 /* What poll(2) would say of it: EPOLL* bits. */
-uint32_t wf_sim_socket_level(struct wf_sim *sim, const struct wf_sim_socket *socket);
+uint32_t wf_sim_socket_level(struct wf_sim *sim, struct wf_sim_socket *socket);
 
 /* ---- io/sim_lane.c: what travels --------------------------------------------------------------- */
 

@@ -345,7 +345,7 @@ WRAP(int, shutdown, int fd, int how)
 /* What there is to be had now, for the bits are those of epoll_ctl(2). */
 static short level_of(const struct pollfd *polled)
 {
-	const struct wf_sim_socket *socket = find(polled->fd);
+	struct wf_sim_socket *socket = find(polled->fd);
 	uint32_t wanted = (uint16_t)polled->events | POLLHUP | POLLERR;
 
 	return socket ? (short)(wf_sim_socket_level(simulator(), socket) & wanted) : POLLNVAL;
