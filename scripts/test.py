@@ -4,9 +4,9 @@
 
     scripts/test.py [--full] [--matrix] [FILTER]
 
-FILTER keeps the runs whose "configuration/program" contains it: "core_scope", "tsan/", "asan/net_"; "sim" keeps
-the configuration of that name, which runs the scenarios of tests/sim (scripts/scenarios.py). --matrix shows
-how often these met each mishap.
+FILTER keeps the runs whose "configuration/program" contains it: "core_scope", "tsan/", "asan/net_". The configuration "sim"
+also has the scenarios of tests/sim (scripts/scenarios.py), and "sim" alone keeps these; --matrix shows how
+often they met each mishap.
 
 Each program is a Check suite in fork mode that writes its results as XML. A program that crashes,
 hangs, or writes no results counts as a failed test, and so does a build that fails. A test that
@@ -171,12 +171,13 @@ def main():
     options = parser.parse_args()
 
     def wanted(name):
-        return name.startswith("sim/") if options.filter == "sim" else options.filter in name
+        return options.filter in name
 
     programs = sorted(f"{path.parent.name}_{path.stem}" for path in ROOT.glob("tests/*/*.c")
                       if path.parent.name not in ("harness", "sim"))
     runs = [(config, program) for config in configurations(options.full) for program in programs
-            if re.match(config.programs, program) and wanted(f"{config.name}/{program}")]
+            if re.match(config.programs, program) and wanted(f"{config.name}/{program}")
+            and options.filter != "sim"]
     if options.full and missing_for_aarch64():
         print("aarch64: not run: no", ", no ".join(missing_for_aarch64()),
               "(dpkg --add-architecture arm64; apt-get update; ./dev full)")
