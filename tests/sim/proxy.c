@@ -2,16 +2,16 @@
 /*
  * Clients talk to a server through a proxy, each stream on two connections.
  *
- * The proxy is one task for each pair of connections: it selects between them, passes on what has come, and
- * passes on the end of each direction by itself. The server behind it parks its connections, and sends each
- * byte back changed. What comes back is a function of the stream and the place, as far as it comes; in a
- * calm world all of it comes, and then the end.
+ * The proxy is one task for each pair of connections: it selects between them, reads from one only when it
+ * has nothing left for the other, and passes on the end of each direction by itself. The server behind it
+ * parks its connections, and sends each byte back changed. What comes back is a function of the stream and
+ * the place, as far as it comes; in a calm world all of it comes, and then the end.
  */
 #include "scenario.h"
 
 #include <sys/uio.h>
 
-enum { HOSTS = 2, LENGTH_MAX = 1500, PIECE_MAX = 200 };
+enum { HOSTS = 2, LENGTH_MAX = 800, PIECE_MAX = 200 };
 
 static const weft_time PATIENCE = 14 * WEFT_SECOND;
 static const weft_time PROXY_PATIENCE = 20 * WEFT_SECOND;
@@ -71,96 +71,110 @@ static int server(void *arg)
 
 /* ---- The proxy ------------------------------------------------------------------------------- */
 
-/* One of the two connections of a stream. */
+/* One of the two connections of a stream, and what is to be sent on it. */
 struct side {
 	struct weft_conn *conn;
-	size_t kept; /* input that was shown and not consumed */
-	bool has_ended;
+	bool has_ended; /* its input has */
+	bool is_shut;	/* its output is */
+	size_t start, end;
+	char bytes[PIECE_MAX];
 };
 
-/* Sends bytes in two pieces, sometimes when there is room for some. */
-static int send_on(struct weft_conn *conn, const char *bytes, size_t count)
+static bool is_pending(const struct side *side)
 {
-	size_t first = weft_sim_choose(world, 0, count);
-	const struct iovec pieces[] = {
-		{ .iov_base = (void *)(uintptr_t)bytes, .iov_len = first },
-		{ .iov_base = (void *)(uintptr_t)(bytes + first), .iov_len = count - first },
-	};
-	struct weft_case room[] = { weft_case_never(), weft_case_writable(weft_conn_watch(conn)) };
-	int i = one_in(3) ? weft_select(room, 2) : 1;
-
-	if (i < 0)
-		return i;
-	weft_always(i == 1, "what never happens does not");
-	return room[1].result < 0 ? room[1].result : weft_writev(conn, pieces, 2, NULL);
+	return side->start < side->end;
 }
 
-/* Copies what has come, and leaves nothing. */
-static int pass_copy(struct side *from, struct side *to)
-{
-	char bytes[PIECE_MAX];
-	ssize_t n = weft_read(from->conn, bytes, sizeof bytes);
-
-	if (n < 0)
-		return (int)n;
-	from->has_ended = n == 0;
-	from->kept -= from->kept < (size_t)n ? from->kept : (size_t)n;
-	return n > 0 ? send_on(to->conn, bytes, (size_t)n) : 0;
-}
-
-/* Sends from the buffer of the input, and may leave a part of it there. */
-static int pass_input(struct side *from, struct side *to)
+/* Reads a piece, by a copy or from the buffer of the input, of which a part may stay there. */
+static ssize_t read_piece(struct weft_conn *conn, char *bytes)
 {
 	struct weft_input input;
-	ssize_t n = weft_fill(from->conn, &input);
 	size_t count;
-	int r = 0;
+	ssize_t n;
+
+	if (one_in(2))
+		return weft_read(conn, bytes, PIECE_MAX);
+	WEFT_DEADLINE(weft_after(WEFT_MILLISECOND)) /* more than what is kept may not come */
+		n = weft_fill(conn, &input);
+	if (n == WEFT_EDEADLINE)
+		return weft_read(conn, bytes, PIECE_MAX);
+	if (n < 0 || input.bytes == 0)
+		return n;
+	count = weft_sim_choose(world, 1, input.bytes < PIECE_MAX ? input.bytes : PIECE_MAX);
+	memcpy(bytes, input.data, count);
+	weft_consume(conn, count);
+	weft_sometimes(count < input.bytes, "input is kept in the proxy");
+	return (ssize_t)count;
+}
+
+static int take_in(struct side *from, struct side *to)
+{
+	ssize_t n = read_piece(from->conn, to->bytes);
 
 	if (n < 0)
 		return (int)n;
 	from->has_ended = n == 0;
-	count = one_in(2) || n == 0 ? input.bytes : weft_sim_choose(world, 0, input.bytes);
-	if (count > 0)
-		r = send_on(to->conn, input.data, count);
-	if (r == 0)
-		weft_consume(from->conn, count);
-	from->kept = input.bytes - count;
-	weft_sometimes(from->kept > 0, "input is kept in the proxy");
-	return r;
+	to->start = 0;
+	to->end = (size_t)n;
+	return 0;
 }
 
-/* Passes on what has come, or the end. */
-static int pass_on(struct side *from, struct side *to)
+/* Sends in two pieces as much as there is room for in a moment: the other direction must not wait. */
+static int send_out(struct side *side)
 {
-	weft_time begin = weft_now();
-	int r;
+	size_t count = side->end - side->start, first = weft_sim_choose(world, 0, count), done = 0;
+	const struct iovec pieces[] = {
+		{ .iov_base = side->bytes + side->start, .iov_len = first },
+		{ .iov_base = side->bytes + side->start + first, .iov_len = count - first },
+	};
+	int r = 0;
 
-	/* To fill is to wait for more than is kept. */
-	r = from->kept > 0 || one_in(2) ? pass_copy(from, to) : pass_input(from, to);
-	weft_sometimes(weft_now() - begin > WEFT_SECOND, "the proxy waits for a slow side");
-	if (r == 0 && from->has_ended)
-		r = weft_shutdown(to->conn);
-	return r;
+	WEFT_DEADLINE(weft_after(WEFT_MILLISECOND))
+		r = weft_writev(side->conn, pieces, 2, &done);
+	side->start += done;
+	weft_always(r != 0 || done == count, "a write that succeeds is whole");
+	weft_sometimes(r == WEFT_EDEADLINE && done > 0, "there is room for a part");
+	return r == WEFT_EDEADLINE ? 0 : r;
 }
 
-/* Until the end has come from both sides. */
+/* Waits for what can be done next, and does it. */
+static int step(struct side sides[2])
+{
+	struct weft_case cases[4];
+	int i;
+
+	for (int side = 0; side < 2; side++) {
+		struct weft_watch *watch = weft_conn_watch(sides[side].conn);
+
+		cases[side] = sides[side].has_ended || is_pending(&sides[!side]) ?
+				      weft_case_never() :
+				      weft_case_readable(watch);
+		cases[2 + side] =
+			is_pending(&sides[side]) ? weft_case_writable(watch) : weft_case_never();
+	}
+	i = weft_select(cases, 4);
+	if (i < 0)
+		return i;
+	weft_sometimes(i >= 2, "the proxy waits for room");
+	if (cases[i].result < 0)
+		return cases[i].result;
+	return i < 2 ? take_in(&sides[i], &sides[!i]) : send_out(&sides[i - 2]);
+}
+
+/* Until the end has been passed on to both sides. */
 static int pass_all(struct side sides[2])
 {
 	int r = 0;
 
-	while (r == 0 && !(sides[0].has_ended && sides[1].has_ended)) {
-		struct weft_case cases[2];
-		int i;
-
-		for (int side = 0; side < 2; side++)
-			cases[side] = sides[side].has_ended ?
-					      weft_case_never() :
-					      weft_case_readable(weft_conn_watch(sides[side].conn));
-		i = weft_select(cases, 2);
-		if (i < 0)
-			return i;
-		weft_always(!sides[i].has_ended, "a side that has ended is not selected");
-		r = cases[i].result < 0 ? cases[i].result : pass_on(&sides[i], &sides[!i]);
+	while (r == 0 && !(sides[0].is_shut && sides[1].is_shut)) {
+		r = step(sides);
+		for (int side = 0; side < 2 && r == 0; side++) {
+			if (!sides[!side].has_ended || is_pending(&sides[side]) ||
+			    sides[side].is_shut)
+				continue;
+			sides[side].is_shut = true;
+			r = weft_shutdown(sides[side].conn);
+		}
 	}
 	return r;
 }
