@@ -7,7 +7,6 @@
 #include "core/worker.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -25,6 +24,7 @@ static int add_chunk(struct weft_worker *worker)
 	wf_list_init(&chunk->node);
 	wf_list_push_front(&worker->chunks, &chunk->node);
 	worker->chunk_count++;
+	chunk->serial = ++worker->chunks_mapped;
 	return 0;
 }
 
@@ -49,9 +49,7 @@ static struct wf_task *take_block(struct weft_worker *worker)
 
 static void give_block(struct weft_worker *worker, struct wf_task *task)
 {
-	char *first = (char *)(task - task->number);
-	struct wf_task_chunk *chunk =
-		(struct wf_task_chunk *)(void *)(first - offsetof(struct wf_task_chunk, tasks));
+	struct wf_task_chunk *chunk = wf_task_chunk_of(task);
 
 	wf_queue_push_front(&chunk->free, &task->ready);
 	if (wf_likely(--chunk->used > 0 && chunk->used < WF_CHUNK_TASKS - 1))

@@ -10,6 +10,7 @@
 #include "base/queue.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <weft/scope.h>
 #include <weft/task.h>
@@ -58,10 +59,25 @@ struct wf_task_chunk {
 	_Alignas(sizeof(
 		struct wf_task)) struct wf_list node; /* among those with room, or the full */
 	struct wf_queue free;			      /* used before */
+	uint64_t serial;			      /* from 1, of no other chunk of the worker */
 	uint16_t used;				      /* blocks in use */
 	uint16_t fresh;				      /* the first that was never used */
 	struct wf_task tasks[];
 };
+
+static inline struct wf_task_chunk *wf_task_chunk_of(const struct wf_task *task)
+{
+	uintptr_t first = (uintptr_t)(task - task->number);
+
+	return (struct wf_task_chunk *)(first - offsetof(struct wf_task_chunk, tasks));
+}
+
+/* Names a task by a number that is never 0. Unlike its address it is the same in each run that spawns the
+ * same tasks. It goes on to the next one in the same block. Not of a worker's keeper. */
+static inline uint64_t wf_task_id(const struct wf_task *task)
+{
+	return wf_task_chunk_of(task)->serial << 16 | task->number;
+}
 
 /* Starts a task for something that the scope counts already: as weft_spawn_at, but a stop of the scope
  * is no reason to refuse it. -EAGAIN, -ENOMEM. */

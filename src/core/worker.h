@@ -79,6 +79,7 @@ struct weft_worker {
 	struct wf_list chunks; /* of control blocks (core/task.h) that have room; free ones last */
 	struct wf_list full_chunks;   /* that have none */
 	uint32_t chunk_count, blocks; /* control blocks that have been used, and own memory */
+	uint64_t chunks_mapped;	      /* so far */
 	uint32_t tasks;		      /* alive */
 	uint32_t parked;	      /* watches that are parked */
 	uint32_t tasks_max;

@@ -17,7 +17,6 @@
 #include <weft/error.h>
 
 enum {
-	LOOK_MOST = 64, /* ready tasks among which one is chosen */
 	STEP_NS = 1000,
 	LOOK_NS = 100, /* at the clock */
 };
@@ -176,72 +175,6 @@ static void fail(struct wf_sim *sim, const char *why)
 		 (unsigned long long)sim->steps, (long long)sim->now);
 }
 
-static uint64_t priority_of(const struct wf_sim *sim, const struct wf_task *task)
-{
-	uint64_t mixed =
-		(sim->seed ^ ((uint64_t)task->host << 16 | task->number)) * 0x9e3779b97f4a7c15;
-
-	for (uint32_t i = 0; i < sim->fallen_count; i++)
-		if (sim->fallen[i] == task)
-			return i; /* beneath all others, the one that fell last above */
-	return WF_SIM_CHANGES_MAX + (mixed ^ mixed >> 32) % UINT32_MAX;
-}
-
-static struct wf_task *task_of(struct wf_queue_node *node)
-{
-	return wf_container(node, struct wf_task, ready);
-}
-
-/* At the chosen steps the task that has just run falls behind all others. */
-static void fall(struct wf_sim *sim)
-{
-	for (uint32_t i = 0; i < sim->changes; i++)
-		if (sim->change_at[i] == sim->steps && wf_worker->current)
-			sim->fallen[sim->fallen_count++] = wf_worker->current;
-}
-
-/* The one before the ready task of highest priority. */
-static struct wf_queue_node *choose_by_priority(struct wf_sim *sim, const struct wf_queue *ready)
-{
-	struct wf_queue_node *before = NULL, *last = NULL;
-	uint64_t best = 0;
-	int looked = 0;
-
-	for (struct wf_queue_node *node = ready->head; node && looked++ < LOOK_MOST;
-	     last = node, node = node->next) {
-		uint64_t priority = priority_of(sim, task_of(node));
-
-		if (node == ready->head || priority > best) {
-			best = priority;
-			before = last;
-		}
-	}
-	return before;
-}
-
-static struct wf_queue_node *choose_any(struct wf_sim *sim, const struct wf_queue *ready)
-{
-	struct wf_queue_node *before = NULL;
-	uint64_t count = 0, skip;
-
-	for (const struct wf_queue_node *node = ready->head; node && count < LOOK_MOST;
-	     node = node->next)
-		count++;
-	skip = wf_sim_draw(sim, WF_SIM_SCHEDULE, 0, count - 1);
-	for (uint64_t i = 0; i < skip; i++)
-		before = before ? before->next : ready->head;
-	return before;
-}
-
-static struct wf_queue_node *pick(struct wf_sim *sim, const struct wf_queue *ready)
-{
-	fall(sim);
-	if (sim->strategy == WF_SIM_FIFO || !ready->head->next)
-		return NULL;
-	return sim->strategy == WF_SIM_PCT ? choose_by_priority(sim, ready) :
-					     choose_any(sim, ready);
-}
-
 /* What runs between two tasks sees no running one, and so cannot suspend. */
 static void tell_of_step(struct wf_sim *sim, const struct wf_task *next)
 {
@@ -259,13 +192,14 @@ static void tell_of_step(struct wf_sim *sim, const struct wf_task *next)
 static struct wf_queue_node *choose(struct wf_poller *poller, const struct wf_queue *ready)
 {
 	struct wf_sim *sim = sim_of(poller);
-	struct wf_queue_node *before = pick(sim, ready);
-	const struct wf_task *next = task_of(before ? before->next : ready->head);
+	struct wf_queue_node *before = wf_sim_choose_task(sim, ready);
+	const struct wf_task *next =
+		wf_container(before ? before->next : ready->head, struct wf_task, ready);
 
 	sim->steps++;
 	sim->now += sim->step_ns;
 	wf_sim_note(sim, (uint64_t)sim->now);
-	wf_sim_note(sim, (uint64_t)next->host << 16 | next->number);
+	wf_sim_note(sim, wf_task_id(next) << 8 | next->host);
 	tell_of_step(sim, next);
 	return before;
 }

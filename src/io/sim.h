@@ -75,12 +75,15 @@ struct wf_sim {
 	uint32_t event_count, event_room;
 	uint64_t planned;
 
-	/* Who runs. */
+	/* Who runs (io/sim_order.c). */
 	enum wf_sim_strategy strategy;
 	weft_time step_ns;
-	uint64_t change_at[WF_SIM_CHANGES_MAX]; /* steps at which the running task falls behind */
-	const void *fallen[WF_SIM_CHANGES_MAX];
-	uint32_t changes, fallen_count;
+	uint32_t changes;
+	uint64_t
+		change_at[WF_SIM_CHANGES_MAX]; /* steps after which who has just run falls behind */
+	uint64_t fallen[WF_SIM_CHANGES_MAX];   /* who did, by wf_task_id; 0: nobody */
+	uint64_t last;			       /* who has just run */
+	uint32_t passed[2]; /* choices in a row that were not of the first in line, by priority */
 
 	/* Those whose reports the program has not seen. */
 	struct wf_list reports;
@@ -105,7 +108,7 @@ void wf_sim_free(struct wf_sim *sim);
 /* The engine of that world, for one run. */
 struct wf_poller *wf_sim_start(struct wf_sim *sim, struct wf_memory *memory);
 
-/* As an entry of the table of engines: the world of seed 0, or of WEFT_SEED, freed at the end. */
+/* As an entry of the table of engines: the world of seed 0, freed at the end. */
 int wf_sim_engine_new(struct wf_memory *memory, struct wf_poller **ret_poller);
 
 /* The world of an engine; NULL if it is another engine. */
@@ -115,6 +118,10 @@ struct wf_sim *wf_sim_of(struct wf_poller *poller);
 void wf_sim_plan(struct wf_sim *sim, weft_time when,
 		 void (*happen)(struct wf_sim *sim, void *object, uint64_t value), void *object,
 		 uint64_t value);
+
+/* Chooses who runs among the ready tasks, of which there is one at least: the one before it in the queue,
+ * NULL for the first. */
+struct wf_queue_node *wf_sim_choose_task(struct wf_sim *sim, const struct wf_queue *ready);
 
 /* A number from min to max, both included. */
 uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min, uint64_t max);
