@@ -184,9 +184,9 @@ static void arrive_data(struct wf_sim *sim, struct wf_sim_socket *to, uint32_t b
 static void arrive_room(struct wf_sim *sim, struct wf_sim_socket *to, uint32_t bytes)
 {
 	to->peer->input.taken -= bytes;
-	if (!to->wants_room)
+	if (bytes == 0 || !to->wants_room_since)
 		return;
-	to->wants_room = false;
+	to->wants_room_since = 0;
 	wf_sim_socket_touch(sim, to);
 }
 
@@ -330,6 +330,18 @@ void wf_sim_socket_uncork(struct wf_sim *sim, struct wf_sim_socket *to)
 
 /* ---- Links that are cut ------------------------------------------------------------------------ */
 
+/* Word of room is not waited for by who has nothing to send. Who has asks for it again and again, from
+ * then on; an acknowledgement is waited for in any case. */
+static weft_time patience_for_room(const struct wf_sim_socket *to,
+				   const struct wf_sim_parcel *parcel)
+{
+	weft_time since = to->wants_room_since;
+
+	if (to->is_dead || (parcel->bytes > 0 && !since))
+		return WEFT_FOREVER;
+	return (parcel->bytes > 0 && since > parcel->time ? since : parcel->time) + PATIENCE_NS;
+}
+
 /* When somebody gives up because a parcel is held: who sent it, or, of word that comes back, who waits
  * for it. */
 static weft_time patience_with(const struct wf_sim_socket *to, const struct wf_sim_parcel *parcel)
@@ -339,7 +351,7 @@ static weft_time patience_with(const struct wf_sim_socket *to, const struct wf_s
 	case WF_PARCEL_END:
 		return to->peer->is_dead ? WEFT_FOREVER : parcel->time + PATIENCE_NS;
 	case WF_PARCEL_ROOM:
-		return to->is_dead ? WEFT_FOREVER : parcel->time + PATIENCE_NS;
+		return patience_for_room(to, parcel);
 	case WF_PARCEL_ACCEPTED:
 	case WF_PARCEL_REFUSED:
 		return to->is_dead ? WEFT_FOREVER : wf_sim_dial_deadline(to);
@@ -388,6 +400,13 @@ static void plan_patience(struct wf_sim *sim, struct wf_sim_socket *to)
 		return;
 	lane->is_timed = true;
 	wf_sim_socket_plan(sim, to, end, patience_ends, 0);
+}
+
+void wf_sim_socket_want_room(struct wf_sim *sim, struct wf_sim_socket *socket)
+{
+	if (!socket->wants_room_since)
+		socket->wants_room_since = sim->now;
+	plan_patience(sim, socket);
 }
 
 static void hold(struct wf_sim *sim, struct wf_sim_socket *to, struct wf_sim_link *link)
@@ -451,7 +470,11 @@ void wf_sim_net_reset(struct wf_sim *sim, uint32_t a, uint32_t b)
 		bool is_between = (socket->host == a && socket->peer_host == b) ||
 				  (socket->host == b && socket->peer_host == a);
 
-		if (is_between && socket->state == WF_SIM_PAIRED && !wf_sim_is_unix(socket))
+		if (!is_between || !socket->peer || wf_sim_is_unix(socket))
+			continue;
+		if (socket->state == WF_SIM_PAIRED)
 			arrive(sim, socket, WF_PARCEL_RESET, 0);
+		else if (socket->state == WF_SIM_DIALING) /* and accepted at the other end */
+			wf_sim_dial_fail(sim, socket, ECONNREFUSED);
 	}
 }

@@ -289,7 +289,7 @@ void wf_sim_socket_close(struct wf_sim *sim, struct wf_sim_socket *socket, int f
 /* ---- Reports --------------------------------------------------------------------------------- */
 
 /* Who looks for room and finds none is told when there is some, as if it had tried to send. */
-static uint32_t level_of_pair(struct wf_sim_socket *socket)
+static uint32_t level_of_pair(struct wf_sim *sim, struct wf_sim_socket *socket)
 {
 	uint32_t events = socket->error ? EPOLLERR : 0;
 
@@ -304,7 +304,7 @@ static uint32_t level_of_pair(struct wf_sim_socket *socket)
 	if (socket->ends || wf_sim_pipe_room(&socket->peer->input) > 0)
 		events |= EPOLLOUT;
 	else
-		socket->wants_room = true;
+		wf_sim_socket_want_room(sim, socket);
 	return events;
 }
 
@@ -319,7 +319,7 @@ uint32_t wf_sim_socket_level(struct wf_sim *sim, struct wf_sim_socket *socket)
 		return 0;
 	case WF_SIM_PAIRED:
 	case WF_SIM_FAILED:
-		return level_of_pair(socket);
+		return level_of_pair(sim, socket);
 	case WF_SIM_SIGNALFD:
 		return wf_sim_host_of(sim, socket)->signals & socket->signals ? EPOLLIN : 0;
 	}

@@ -112,15 +112,15 @@ struct wf_sim_socket {
 	struct wf_sim_socket *peer;
 	struct wf_sim_pipe input;
 	struct wf_sim_lane lane;
-	int error;	  /* pending; SO_ERROR */
-	bool is_dead;	  /* reset, or failed */
-	bool has_reset;	  /* a reset was sent */
-	bool has_ended;	  /* END has arrived */
-	bool ends;	  /* END was sent, or never can be */
-	bool ended_first; /* before the peer's END came: TIME_WAIT is ours */
-	bool wants_room;  /* a send, or a look, found too little */
-	bool blocks;	  /* somebody else has made it so; here it makes no difference */
-	bool resets;	  /* when it is closed: a SO_LINGER of no time */
+	weft_time wants_room_since; /* a send, or a look, found too little; 0: none */
+	int error;		    /* pending; SO_ERROR */
+	bool is_dead;		    /* reset, or failed */
+	bool has_reset;		    /* a reset was sent */
+	bool has_ended;		    /* END has arrived */
+	bool ends;		    /* END was sent, or never can be */
+	bool ended_first;	    /* before the peer's END came: TIME_WAIT is ours */
+	bool blocks;		    /* somebody else has made it so; here it makes no difference */
+	bool resets;		    /* when it is closed: a SO_LINGER of no time */
 
 	/* Of a connect. */
 	int fate; /* how it fails, or 0 */
@@ -199,6 +199,8 @@ uint32_t wf_sim_pipe_room(const struct wf_sim_pipe *pipe);
 void wf_sim_pipe_put(struct wf_sim_pipe *pipe, const void *bytes, uint32_t count);
 void wf_sim_pipe_peek(const struct wf_sim_pipe *pipe, void *buffer, uint32_t count);
 void wf_sim_socket_uncork(struct wf_sim *sim, struct wf_sim_socket *to);
+/* A send found too little room: it is told when there is more, or fails when no word comes back. */
+void wf_sim_socket_want_room(struct wf_sim *sim, struct wf_sim_socket *socket);
 /* Bytes of the input have been read: the sender will have room for as many. */
 void wf_sim_socket_take(struct wf_sim *sim, struct wf_sim_socket *socket, uint32_t count);
 

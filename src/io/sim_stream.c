@@ -221,8 +221,8 @@ static ssize_t send_bytes(struct wf_sim *sim, struct wf_sim_socket *socket,
 	was_corked = to->input.corked > 0;
 	done = put_vector(sim, &to->input, vector, count, most);
 	if (done < total && done < most) /* refused: what is corked does not wait for more */
-		socket->wants_room = true;
-	let_go(sim, to, flags & MSG_MORE && !socket->wants_room, was_corked);
+		wf_sim_socket_want_room(sim, socket);
+	let_go(sim, to, flags & MSG_MORE && !socket->wants_room_since, was_corked);
 	return done > 0 || total == 0 ? (ssize_t)done : -EAGAIN;
 }
 

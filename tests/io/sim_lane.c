@@ -98,6 +98,13 @@ SIM_TEST(bandwidth)
 	weft_listener_close(listener);
 }
 
+static int write_200(void *conn)
+{
+	static const char bytes[200];
+
+	return weft_write(conn, bytes, sizeof bytes, NULL);
+}
+
 /* A pipe takes what its link's capacity is; room is back when word of the reading has travelled. */
 SIM_TEST(capacity)
 {
@@ -209,6 +216,28 @@ SIM_TEST(resets_from_outside)
 	wf_assert_result(receive_some(fds[0]), -EAGAIN);
 }
 
+/* A reset that finds the answer to a connect on the way has the connect fail, and leaves no half of it. */
+SIM_TEST(reset_of_a_connect)
+{
+	int listener, c, s;
+
+	add_host(latency_ms(10));
+	listener = listen_at(1, 9);
+	c = dial_host();
+	sleep_ms(15);
+	s = accept_one(listener);
+	ck_assert_int_ge(s, 0);
+	wf_sim_net_reset(world, 0, 1);
+	ck_assert_int_eq(error_of(c), ECONNREFUSED);
+	wf_assert_result(receive_some(s), -ECONNRESET);
+	sleep_ms(100);
+	wf_assert_result(receive_some(c), 0);
+	c = dial_host(); /* nobody has answered this one yet */
+	wf_sim_net_reset(world, 0, 1);
+	sleep_ms(30);
+	ck_assert_int_eq(level(c), EPOLLOUT);
+}
+
 /* ---- Links that are cut ------------------------------------------------------------------------ */
 
 /* What comes to a cut is held, and arrives in order when it is healed, one latency later. */
@@ -314,6 +343,55 @@ SIM_TEST(one_way_cut)
 	sleep_ms(20);
 	wf_assert_result(send_text(c, "d"), -ETIMEDOUT);
 	wf_assert_result(receive_some(s), -EAGAIN);
+}
+
+/* An acknowledgement that was held brings no room; who waits for some is told when there is. */
+SIM_TEST(room_after_a_cut)
+{
+	struct wf_sim_link link = latency_ms(10);
+	char bytes[100] = "";
+	struct weft_conn *conn;
+	struct weft_scope scope;
+	int c, s;
+
+	link.capacity_bytes = sizeof bytes;
+	add_host(link);
+	connect_hosts(&c, &s);
+	be_at(0);
+	wf_assert_result(weft_conn_from_fd(c, &conn), 0);
+	weft_scope_open_until(&scope, weft_after(60 * WEFT_SECOND));
+	wf_sim_net_cut(world, 1, 0);
+	spawn(&scope, write_200, conn);
+	sleep_ms(1000);
+	wf_sim_net_heal(world, 1, 0);
+	sleep_ms(1000);
+	wf_assert_result(receive(s, bytes, sizeof bytes), sizeof bytes);
+	sleep_ms(1000);
+	wf_assert_result(receive(s, bytes, sizeof bytes), sizeof bytes);
+	be_at(0);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_close(conn);
+}
+
+/* Nobody gives up because word of room is held, unless he has more to send than there is room for. */
+SIM_TEST(word_of_room_is_held)
+{
+	struct wf_sim_link link = latency_ms(10);
+	int c, s;
+
+	link.capacity_bytes = 3;
+	add_host(link);
+	connect_hosts(&c, &s);
+	wf_assert_result(send_text(c, "abc"), 3);
+	sleep_ms(100);
+	wf_sim_net_cut(world, 1, 0);
+	expect_text(s, "abc");
+	sleep_ms(2000000);
+	wf_assert_result(send_text(c, "def"), -EAGAIN); /* and waits, from now on */
+	sleep_ms(923000);
+	wf_assert_result(send_text(c, "def"), -EAGAIN);
+	sleep_ms(2000);
+	wf_assert_result(send_text(c, "def"), -ETIMEDOUT);
 }
 
 /* Who starts to wait later gives up later; in the end a cut that stays leaves nothing to happen. */
