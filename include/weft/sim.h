@@ -132,6 +132,7 @@ enum weft_sim_operation {
 	WEFT_SIM_CLOSE,
 	WEFT_SIM_WATCH,	   /* of a descriptor by the engine */
 	WEFT_SIM_SIGNALS,  /* opening a set of them */
+	WEFT_SIM_READ,	   /* one of a set */
 	WEFT_SIM_ALLOCATE, /* memory */
 };
 

@@ -79,6 +79,9 @@ const struct wf_sim_menu wf_sim_menu[] = {
 	/* signalfd(2) */
 	{ WF_SIM_SIGNALS, -EMFILE },
 	{ WF_SIM_SIGNALS, -ENOMEM },
+	/* read(2), of a signalfd */
+	{ WF_SIM_READ, -EINTR },
+	{ WF_SIM_READ, -EAGAIN },
 	/* malloc(3) */
 	{ WF_SIM_ALLOCATE, -ENOMEM },
 };
@@ -100,7 +103,7 @@ const char *wf_sim_op_name(enum wf_sim_op op)
 		[WF_SIM_SEND] = "send",		  [WF_SIM_SHUTDOWN] = "shutdown",
 		[WF_SIM_NAME] = "name",		  [WF_SIM_CLOSE] = "close",
 		[WF_SIM_WATCH] = "watch",	  [WF_SIM_SIGNALS] = "signals",
-		[WF_SIM_ALLOCATE] = "allocate",
+		[WF_SIM_READ] = "read",		  [WF_SIM_ALLOCATE] = "allocate",
 	};
 
 	return op < WF_SIM_OPS ? names[op] : "nothing";

@@ -34,6 +34,7 @@ enum wf_sim_op {
 	WF_SIM_CLOSE,
 	WF_SIM_WATCH,	 /* asking the engine to report a descriptor: epoll_ctl(2) */
 	WF_SIM_SIGNALS,	 /* signalfd(2) */
+	WF_SIM_READ,	 /* read(2) from there */
 	WF_SIM_ALLOCATE, /* memory */
 	WF_SIM_OPS,
 };

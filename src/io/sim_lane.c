@@ -200,6 +200,14 @@ static void arrive_reset(struct wf_sim *sim, struct wf_sim_socket *to)
 	wf_sim_socket_touch(sim, to);
 }
 
+void wf_sim_socket_lose(struct wf_sim *sim, struct wf_sim_socket *socket)
+{
+	if (socket->state != WF_SIM_PAIRED || socket->is_dead)
+		return;
+	arrive_reset(sim, socket);
+	answer_with_reset(sim, socket);
+}
+
 static void arrive(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_sim_parcel_kind kind,
 		   uint32_t bytes)
 {

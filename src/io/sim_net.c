@@ -153,9 +153,12 @@ void wf_sim_net_done(struct wf_sim *sim)
 void wf_sim_net_signal(struct wf_sim *sim, uint32_t host, int number)
 {
 	const struct wf_list *all = &sim->net.all;
-	uint64_t bit = (uint64_t)1 << (number - 1);
+	uint64_t bit;
 
-	wf_assert(number > 0 && number <= SIGNALS_MAX);
+	if (number < 1 || number > SIGNALS_MAX)
+		wf_panic("weft_sim_signal(%d): there is no such signal; take a number from 1 to %d",
+			 number, SIGNALS_MAX);
+	bit = (uint64_t)1 << (number - 1);
 	for (struct wf_list *node = wf_list_first(all); node; node = wf_list_next(all, node)) {
 		struct wf_sim_socket *socket = wf_container(node, struct wf_sim_socket, in_all);
 

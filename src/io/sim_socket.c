@@ -235,6 +235,10 @@ static int name(struct wf_poller *poller, int fd, bool of_peer,
 	struct wf_sim *sim;
 	int r = wf_sim_call_begin(poller, WF_SIM_NAME, fd, &sim, &socket);
 
+	if (r == -ENOTCONN && of_peer)
+		wf_sim_socket_lose(sim, socket);
+	else if (r == -ENOTCONN) /* which is of getpeername(2) only */
+		r = -ENOBUFS;
 	if (r == 0 && socket->state == WF_SIM_SIGNALFD)
 		r = -ENOTSOCK;
 	if (r == 0 && of_peer && !wf_sim_has_peer(socket))
@@ -297,12 +301,13 @@ static int take_connection(struct wf_sim *sim, struct wf_sim_socket *listener)
 {
 	struct wf_sim_host *host = wf_sim_host_of(sim, listener);
 
+	/* Linux takes the descriptor before it looks for anything else. */
+	if (host->descriptors >= host->descriptors_max)
+		return -EMFILE;
 	if (listener->state != WF_SIM_LISTENING)
 		return listener->state == WF_SIM_SIGNALFD ? -ENOTSOCK : -EINVAL;
 	if (listener->queued == 0)
 		return -EAGAIN;
-	if (host->descriptors >= host->descriptors_max)
-		return -EMFILE;
 	return wf_sim_socket_install(sim, wf_sim_listener_take(listener));
 }
 

@@ -193,6 +193,8 @@ weft_time wf_sim_latency(struct wf_sim *sim, const struct wf_sim_link *link);
 void wf_sim_socket_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int error);
 /* Gives up: the peer is sent a reset. */
 void wf_sim_socket_reset(struct wf_sim *sim, struct wf_sim_socket *socket);
+/* A call has said that there is no connection: one that was there is reset, at both ends. */
+void wf_sim_socket_lose(struct wf_sim *sim, struct wf_sim_socket *socket);
 
 /* Bytes into and out of a pipe. `put` corks them; `uncork` sends them. */
 uint32_t wf_sim_pipe_room(const struct wf_sim_pipe *pipe);

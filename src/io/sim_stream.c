@@ -129,17 +129,17 @@ static ssize_t take_signal(struct wf_sim *sim, struct wf_sim_socket *socket, voi
 
 ssize_t wf_sim_stream_read(struct wf_poller *poller, int fd, void *buffer, size_t bytes)
 {
-	struct wf_sim_socket *socket = NULL;
-	struct wf_sim *sim;
-	ssize_t n = wf_sim_call_begin(poller, WF_SIM_RECEIVE, fd, &sim, &socket);
+	struct wf_sim *sim = wf_container(poller, struct wf_sim, ready.poller);
+	struct wf_sim_socket *socket;
+	ssize_t n = wf_sim_socket_find(sim, fd, &socket);
 
-	if (n < 0 && socket)
-		fail_transfer(sim, socket, (int)n);
-	else if (n == 0 && socket->state == WF_SIM_SIGNALFD)
+	if (n == 0 && socket->state != WF_SIM_SIGNALFD)
+		return wf_sim_stream_receive(poller, fd, buffer, bytes, 0);
+	if (n == 0 && (n = wf_sim_fault(sim, WF_SIM_READ)) == 0)
 		n = take_signal(sim, socket, buffer, bytes);
-	else if (n == 0)
-		n = take_bytes(sim, socket, buffer, bytes, 0);
-	return wf_sim_call_end(sim, WF_SIM_RECEIVE, fd, n);
+	else if (n == -EAGAIN)
+		wf_sim_plan_alarm(sim, socket);
+	return wf_sim_call_end(sim, WF_SIM_READ, fd, n);
 }
 
 /* ---- Sending --------------------------------------------------------------------------------- */
@@ -297,7 +297,9 @@ int wf_sim_stream_shutdown(struct wf_poller *poller, int fd)
 	struct wf_sim *sim;
 	int r = wf_sim_call_begin(poller, WF_SIM_SHUTDOWN, fd, &sim, &socket);
 
-	if (r == 0)
+	if (r == -ENOTCONN)
+		wf_sim_socket_lose(sim, socket);
+	else if (r == 0)
 		r = end_output(sim, socket);
 	return (int)wf_sim_call_end(sim, WF_SIM_SHUTDOWN, fd, r);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The system calls on sockets, as a table: the kernel's own (io/kernel.c), or those of a simulated
- * network (io/sim_net.c). Everything above, from the retries of io/ready.c to weft_serve, is the same
+ * network (io/sim_socket.c). Everything above, from the retries of io/ready.c to weft_serve, is the same
  * code on both.
  *
  * None of them blocks. Each returns a count or 0, or a negative errno, with the meaning that the

@@ -52,12 +52,13 @@ SIM_TEST(descriptors_run_out)
 	ck_assert_uint_eq(sys->descriptors_max(poller), 3);
 }
 
-/* Without a descriptor to spare a connection stays in the backlog. */
+/* Without a descriptor to spare nothing is accepted, and a connection stays in the backlog. */
 SIM_TEST(accept_without_descriptors)
 {
 	int listener = listen_at(0, 9), c = open_at(0);
 
 	world->net.hosts[0].descriptors_max = 2;
+	wf_assert_result(accept_one(listener), -EMFILE);
 	wf_assert_result(dial_to(c, "127.0.0.1", PORT), -EINPROGRESS);
 	wf_assert_result(accept_one(listener), -EMFILE);
 	world->net.hosts[0].descriptors_max = 3;
@@ -235,15 +236,20 @@ SIM_TEST(reports_are_of_a_host)
 
 /* ---- Mishaps --------------------------------------------------------------------------------- */
 
-/* The next operation of that kind fails. */
-static void fail_next(enum wf_sim_op op, int error)
+/* The operation of that kind fails that comes after so many others. */
+static void fail_after(uint64_t others, enum wf_sim_op op, int error)
 {
 	wf_sim_fault_plan(world, (struct wf_sim_fault){
-					 .count = world->faults.all[op] + 1,
+					 .count = world->faults.all[op] + others + 1,
 					 .error = error,
 					 .op = (uint8_t)op,
 					 .host = WF_SIM_ANY_HOST,
 				 });
+}
+
+static void fail_next(enum wf_sim_op op, int error)
+{
+	fail_after(0, op, error);
 }
 
 /* A receive that fails for good has lost the connection, at both ends. */
@@ -364,6 +370,49 @@ SIM_TEST(failed_connect)
 	wf_assert_result(accept_one(listener), -EAGAIN);
 }
 
+/* Who is told that there is no connection has none, and neither has the other end. */
+SIM_TEST(failures_for_want_of_a_connection)
+{
+	struct sockaddr_storage name;
+	socklen_t length;
+	int c, s;
+
+	add_host(latency_ms(10));
+	connect_hosts(&c, &s);
+	be_at(0);
+	fail_next(WF_SIM_SHUTDOWN, -ENOTCONN);
+	wf_assert_result(sys->shutdown(poller, c), -ENOTCONN);
+	wf_assert_result(sys->shutdown(poller, c), -ENOTCONN);
+	wf_assert_result(receive_some(c), -ECONNRESET);
+	sleep_ms(11);
+	wf_assert_result(receive_some(s), -ECONNRESET);
+
+	connect_hosts(&c, &s);
+	be_at(0);
+	fail_next(WF_SIM_NAME, -ENOTCONN);
+	wf_assert_result(sys->name(poller, c, true, &name, &length), -ENOTCONN);
+	wf_assert_result(sys->name(poller, c, true, &name, &length), -ENOTCONN);
+	wf_assert_result(sys->name(poller, c, false, &name, &length), 0);
+	wf_assert_result(receive_some(c), -ECONNRESET);
+	sleep_ms(11);
+	wf_assert_result(receive_some(s), -ECONNRESET);
+}
+
+/* The name of this end can be asked for without a connection: it fails for want of memory only. */
+SIM_TEST(own_name_without_a_connection)
+{
+	struct sockaddr_storage name;
+	socklen_t length;
+	int c, s;
+
+	add_host(latency_ms(10));
+	connect_hosts(&c, &s);
+	be_at(0);
+	fail_next(WF_SIM_NAME, -ENOTCONN);
+	wf_assert_result(sys->name(poller, c, false, &name, &length), -ENOBUFS);
+	wf_assert_result(send_text(c, "abc"), 3);
+}
+
 /* An interrupted connect goes on by itself. */
 SIM_TEST(interrupted_connect)
 {
@@ -468,6 +517,55 @@ SIM_TEST(signals)
 	be_at(0);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	weft_signals_close(here);
+}
+
+/* Reading a signal fails as read(2) of a signalfd does, and then goes on; failed receives are others'. */
+SIM_TEST(failed_signals)
+{
+	const int numbers[] = { SIGTERM, 0 };
+	struct weft_signals *signals;
+	struct weft_scope scope;
+
+	add_host(latency_ms(10));
+	wf_assert_result(weft_signals_open(numbers, &signals), 0);
+	fail_next(WF_SIM_RECEIVE, -ECONNRESET);
+	fail_next(WF_SIM_READ, -EINTR);
+	wf_sim_net_signal(world, 0, SIGTERM);
+	wf_assert_result(weft_signals_wait(signals), SIGTERM);
+	weft_scope_open_until(&scope, weft_after(WEFT_SECOND));
+	spawn(&scope, raise_later, NULL);
+	sleep_ms(1);
+	fail_after(1, WF_SIM_READ, -EAGAIN); /* the read that follows the report */
+	wf_assert_result(weft_signals_wait(signals), SIGTERM);
+	ck_assert_uint_eq(world->faults.record_count, 2);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	weft_signals_close(signals);
+}
+
+static int raise_none(void *number)
+{
+	wf_sim_net_signal(wf_sim_of(wf_worker->poller), 0, *(int *)number);
+	return 0;
+}
+
+static int raise_in_a_run(void *number)
+{
+	const struct weft_options options = { .engine = "sim" };
+
+	return weft_run(raise_none, number, &options);
+}
+
+/* What is no signal cannot be raised. */
+WF_TEST(no_signal)
+{
+	static int numbers[] = { 0, -1, 65 };
+
+	for (int i = 0; i < 3; i++) {
+		struct wf_child child = wf_child(raise_in_a_run, &numbers[i]);
+
+		ck_assert_int_eq(child.signal, SIGABRT);
+		ck_assert_ptr_nonnull(strstr(child.errors, "weft_sim_signal"));
+	}
 }
 
 /* ---- The same again -------------------------------------------------------------------------- */

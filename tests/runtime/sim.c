@@ -438,7 +438,7 @@ static void lonely_in_swarm(struct weft_sim *sim)
 WF_TEST(mishaps_are_moved)
 {
 	function = listen_often;
-	ck_assert_int_ge(shrink_all(lonely_in_swarm, "--seeds 1..2000", 2), 3);
+	ck_assert_int_ge(shrink_all(lonely_in_swarm, "--seeds 2001..4000", 2), 3);
 }
 
 /* What a run fails of by itself needs no mishap. */
