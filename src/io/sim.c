@@ -40,13 +40,16 @@ static struct wf_sim *sim_of(struct wf_poller *poller)
 
 uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min, uint64_t max)
 {
-	uint64_t bits = wf_random_next(&sim->streams[stream]);
+	uint64_t drawn = wf_random_next(&sim->streams[stream]);
 	uint64_t span = max - min + 1;
 
 	if (min >= max)
 		return min;
 	/* The high half of a product: even enough, for no span here is near 2^64. */
-	return span == 0 ? bits : min + (uint64_t)((unsigned __int128)bits * span >> 64);
+	if (span > 0)
+		drawn = min + (uint64_t)((unsigned __int128)drawn * span >> 64);
+	wf_sim_note(sim, drawn);
+	return drawn;
 }
 
 /* Up to 8 bytes as a number, the same on every machine. */
@@ -71,7 +74,11 @@ void wf_sim_note_bytes(struct wf_sim *sim, const void *bytes, size_t count)
 
 static uint64_t random_bits(struct wf_poller *poller)
 {
-	return wf_random_next(&sim_of(poller)->streams[WF_SIM_PROGRAM]);
+	struct wf_sim *sim = sim_of(poller);
+	uint64_t bits = wf_random_next(&sim->streams[WF_SIM_PROGRAM]);
+
+	wf_sim_note(sim, bits);
+	return bits;
 }
 
 /* ---- Events: a heap, the earliest first -------------------------------------------------------- */
