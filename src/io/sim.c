@@ -36,6 +36,19 @@ static struct wf_sim *sim_of(struct wf_poller *poller)
 	return wf_container(poller, struct wf_sim, ready.poller);
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+void *wf_sim_grow(void *list, uint32_t count, uint32_t *room, size_t bytes)
+{
+	if (count < *room)
+		return list;
+	*room = *room ? 2 * *room : 16;
+	list = realloc(list, *room * bytes);
+	if (!list)
+		wf_panic("the simulator has no memory");
+	return list;
+}
+
 /* ---- Chance ---------------------------------------------------------------------------------- */
 
 uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min, uint64_t max)
@@ -88,17 +101,6 @@ static bool is_before(const struct wf_sim_event *a, const struct wf_sim_event *b
 	return a->time < b->time || (a->time == b->time && a->number < b->number);
 }
 
-static void make_room(struct wf_sim *sim)
-{
-	uint32_t room = sim->event_room ? 2 * sim->event_room : 64;
-	struct wf_sim_event *events = realloc(sim->events, room * sizeof *events);
-
-	if (!events)
-		wf_panic("the simulator has no memory");
-	sim->events = events;
-	sim->event_room = room;
-}
-
 void wf_sim_plan(struct wf_sim *sim, weft_time when,
 		 void (*happen)(struct wf_sim *sim, void *object, uint64_t value), void *object,
 		 uint64_t value)
@@ -107,8 +109,8 @@ void wf_sim_plan(struct wf_sim *sim, weft_time when,
 				      object, value };
 	uint32_t place;
 
-	if (sim->event_count == sim->event_room)
-		make_room(sim);
+	sim->events =
+		wf_sim_grow(sim->events, sim->event_count, &sim->event_room, sizeof *sim->events);
 	place = sim->event_count++;
 	while (place > 0 && is_before(&event, &sim->events[(place - 1) / 2])) {
 		sim->events[place] = sim->events[(place - 1) / 2];

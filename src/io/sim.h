@@ -114,6 +114,10 @@ int wf_sim_engine_new(struct wf_memory *memory, struct wf_poller **ret_poller);
 /* The world of an engine; NULL if it is another engine. */
 struct wf_sim *wf_sim_of(struct wf_poller *poller);
 
+/* A list of `count` elements of so many bytes, with room for one more: it may have moved. Ends the program
+ * without memory. */
+void *wf_sim_grow(void *list, uint32_t count, uint32_t *room, size_t bytes);
+
 /* Plans something; `when` in the past is now. Ends the program without memory. */
 void wf_sim_plan(struct wf_sim *sim, weft_time when,
 		 void (*happen)(struct wf_sim *sim, void *object, uint64_t value), void *object,

@@ -39,7 +39,7 @@ void wf_sim_listener_admit(struct wf_sim *sim, struct wf_sim_socket *child)
 	wf_sim_socket_touch(sim, listener);
 }
 
-static void patience_ends(struct wf_sim *sim, void *child, uint64_t value)
+static void deferral_ends(struct wf_sim *sim, void *child, uint64_t value)
 {
 	(void)value;
 	wf_sim_listener_admit(sim, child);
@@ -61,7 +61,7 @@ static void enqueue(struct wf_sim *sim, struct wf_sim_socket *listener,
 	wf_sim_socket_pair(sim, child, dialer);
 	if (listener->defer_s > 0)
 		wf_sim_socket_plan(sim, child, sim->now + listener->defer_s * WEFT_SECOND,
-				   patience_ends, 0);
+				   deferral_ends, 0);
 	else
 		wf_sim_listener_admit(sim, child);
 }

@@ -2,7 +2,6 @@
 /* What can go wrong, and when it does; io/sim_fault.h tells how that is decided. */
 #include "io/sim_fault.h"
 
-#include "base/assert.h"
 #include "base/compiler.h"
 #include "io/sim.h"
 
@@ -111,21 +110,6 @@ const char *wf_sim_op_name(enum wf_sim_op op)
 
 /* ---- Lists of failures ------------------------------------------------------------------------- */
 
-static void append(struct wf_sim_fault **list, uint32_t *count, uint32_t *room,
-		   struct wf_sim_fault fault)
-{
-	if (*count == *room) {
-		uint32_t more = *room ? 2 * *room : 16;
-		struct wf_sim_fault *grown = realloc(*list, more * sizeof *grown);
-
-		if (!grown)
-			wf_panic("the simulator has no memory");
-		*list = grown;
-		*room = more;
-	}
-	(*list)[(*count)++] = fault;
-}
-
 void wf_sim_faults_done(struct wf_sim_faults *faults)
 {
 	free(faults->planned);
@@ -136,7 +120,9 @@ void wf_sim_fault_plan(struct wf_sim *sim, struct wf_sim_fault fault)
 {
 	struct wf_sim_faults *faults = &sim->faults;
 
-	append(&faults->planned, &faults->planned_count, &faults->planned_room, fault);
+	faults->planned = wf_sim_grow(faults->planned, faults->planned_count, &faults->planned_room,
+				      sizeof *faults->planned);
+	faults->planned[faults->planned_count++] = fault;
 }
 
 /* ---- Chance ---------------------------------------------------------------------------------- */
@@ -193,6 +179,13 @@ static int planned(const struct wf_sim_faults *faults, enum wf_sim_op op, uint8_
 	return 0;
 }
 
+static void record(struct wf_sim_faults *faults, struct wf_sim_fault fault)
+{
+	faults->record = wf_sim_grow(faults->record, faults->record_count, &faults->record_room,
+				     sizeof *faults->record);
+	faults->record[faults->record_count++] = fault;
+}
+
 int wf_sim_fault(struct wf_sim *sim, enum wf_sim_op op)
 {
 	struct wf_sim_faults *faults = &sim->faults;
@@ -209,8 +202,7 @@ int wf_sim_fault(struct wf_sim *sim, enum wf_sim_op op)
 		error = strike(sim, op);
 	if (wf_likely(error == 0))
 		return 0;
-	append(&faults->record, &faults->record_count, &faults->record_room,
-	       (struct wf_sim_fault){ count, error, (uint8_t)op, host, false });
+	record(faults, (struct wf_sim_fault){ count, error, (uint8_t)op, host, false });
 	wf_sim_note(sim, (uint64_t)op << 32 | (uint32_t)error);
 	wf_sim_trace(sim, "%s number %llu fails: %s", wf_sim_op_name(op), (unsigned long long)count,
 		     error < 0 ? weft_error_name(error) : "short");
