@@ -119,8 +119,10 @@ struct wf_sim_socket {
 	bool has_ended;		    /* END has arrived */
 	bool ends;		    /* END was sent, or never can be */
 	bool ended_first;	    /* before the peer's END came: TIME_WAIT is ours */
-	bool blocks;		    /* somebody else has made it so; here it makes no difference */
-	bool resets;		    /* when it is closed: a SO_LINGER of no time */
+
+	/* Looked at by the plain calls of the tests only (tests/harness/sockets.c). */
+	bool blocks; /* it is not told O_NONBLOCK, which makes no difference here */
+	bool resets; /* when it is closed: a SO_LINGER of no time */
 
 	/* Of a connect. */
 	int fate; /* how it fails, or 0 */
