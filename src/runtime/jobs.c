@@ -30,7 +30,7 @@ struct board {
 	atomic_uint_fast64_t next; /* number of the next case */
 	atomic_uint_fast64_t end;  /* the number that ends it */
 	atomic_uint_fast64_t runs, steps, hash, time_ns, allocations;
-	atomic_uint_fast64_t hits[64];
+	atomic_uint_fast64_t hits[WF_MENU_LINES_MAX];
 	struct slot slots[WF_JOBS_MAX];
 	/* Twice as many as there are points, reached and held; then the hashes, if kept. */
 	atomic_uint_fast64_t counts[];

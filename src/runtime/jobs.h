@@ -21,6 +21,9 @@
 
 enum { WF_JOBS_MAX = 256, WF_FAILURES_KEPT = 5, WF_OUTPUT_BYTES = 4096 };
 
+/* As the simulator has it, which sees to it that the menu is no longer. */
+enum { WF_MENU_LINES_MAX = sizeof((struct wf_sim_faults){ 0 }.rates) / sizeof(uint32_t) };
+
 struct wf_failed {
 	struct wf_outcome outcome;
 	uint64_t number;	      /* of the case */
@@ -35,7 +38,7 @@ struct wf_findings {
 	double seconds;		    /* real */
 	uint64_t failures;
 	struct wf_failed failed[WF_FAILURES_KEPT]; /* those of the lowest numbers, in order */
-	uint64_t hits[64];			   /* by line of the menu of mishaps */
+	uint64_t hits[WF_MENU_LINES_MAX];	   /* by line of the menu of mishaps */
 	uint64_t *hashes; /* by number, if they are kept; freed by the caller */
 };
 

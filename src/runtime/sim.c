@@ -24,8 +24,7 @@ _Static_assert((int)WEFT_SIM_FIFO == WF_SIM_FIFO && (int)WEFT_SIM_RANDOM == WF_S
 		       (int)WEFT_SIM_PCT == WF_SIM_PCT,
 	       "one list of strategies");
 
-/* A list with room for one more. */
-static void *make_room(void *list, uint32_t count, uint32_t *room, size_t bytes)
+void *wf_world_room(void *list, uint32_t count, uint32_t *room, size_t bytes)
 {
 	if (count < *room)
 		return list;
@@ -56,27 +55,10 @@ static uint32_t parse_address(const char *name, const char *address)
 	return ipv4;
 }
 
-static struct wf_sim_link world_link(const struct weft_sim_link *link)
-{
-	weft_time min = link->latency_min_ns ? link->latency_min_ns : 100 * WEFT_MICROSECOND;
-	weft_time max = link->latency_max_ns ? link->latency_max_ns : 2 * WEFT_MILLISECOND;
-	uint32_t segment_min = link->segment_min ? link->segment_min : 1;
-	uint32_t segment_max = link->segment_max ? link->segment_max : 1460;
-
-	return (struct wf_sim_link){
-		.latency_min_ns = min,
-		.latency_max_ns = max > min ? max : min,
-		.bandwidth_bytes = link->bandwidth,
-		.segment_min = segment_min,
-		.segment_max = segment_max > segment_min ? segment_max : segment_min,
-		.capacity_bytes = link->capacity,
-	};
-}
-
 /* The simulator's world begins with one host; the first of the scenario moves in there. */
 static int add_to_net(struct weft_sim *sim, uint32_t ipv4)
 {
-	struct wf_sim_link link = world_link(&(struct weft_sim_link){ 0 });
+	struct wf_sim_link link = wf_world_link_of(&(struct weft_sim_link){ 0 });
 
 	if (sim->host_count > 0)
 		return wf_sim_net_add_host(sim->world, ipv4, &link);
@@ -118,77 +100,13 @@ static bool is_meant(const struct weft_sim_host *host, uint32_t number)
 	return !host || host->number == number;
 }
 
-/* Calls a function for each pair of different hosts that is meant. */
-static void for_links(struct weft_sim *sim, const struct weft_sim_host *from,
-		      const struct weft_sim_host *to,
-		      void (*call)(struct wf_sim *world, uint32_t from, uint32_t to))
+void wf_world_links(struct weft_sim *sim, const struct weft_sim_host *from,
+		    const struct weft_sim_host *to, wf_world_link_call *call, const void *arg)
 {
 	for (uint32_t a = 0; a < sim->host_count; a++)
 		for (uint32_t b = 0; b < sim->host_count; b++)
 			if (a != b && is_meant(from, a) && is_meant(to, b))
-				call(sim->world, a, b);
-}
-
-/* ---- Links ----------------------------------------------------------------------------------- */
-
-void wf_world_link(struct weft_sim *sim, uint32_t from, uint32_t to,
-		   const struct weft_sim_link *link)
-{
-	struct wf_sim_link *old = wf_sim_net_link(&sim->world->net, from, to);
-	struct wf_sim_link new = world_link(link);
-
-	/* What is on the way, and whether it is cut, stays. */
-	old->latency_min_ns = new.latency_min_ns;
-	old->latency_max_ns = new.latency_max_ns;
-	old->bandwidth_bytes = new.bandwidth_bytes;
-	old->segment_min = new.segment_min;
-	old->segment_max = new.segment_max;
-	old->capacity_bytes = new.capacity_bytes;
-}
-
-void weft_sim_link_set(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to,
-		       const struct weft_sim_link *link)
-{
-	for (uint32_t a = 0; a < sim->host_count; a++)
-		for (uint32_t b = 0; b < sim->host_count; b++) {
-			if (a == b || !is_meant(from, a) || !is_meant(to, b))
-				continue;
-			wf_world_link(sim, a, b, link);
-			sim->set_links[a] |= UINT64_C(1) << b;
-		}
-}
-
-void weft_sim_cut(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to)
-{
-	for_links(sim, from, to, wf_sim_net_cut);
-}
-
-void weft_sim_heal(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to)
-{
-	for_links(sim, from, to, wf_sim_net_heal);
-}
-
-void weft_sim_partition(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
-{
-	weft_sim_cut(sim, a, b);
-	weft_sim_cut(sim, b, a);
-}
-
-void weft_sim_rejoin(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
-{
-	weft_sim_heal(sim, a, b);
-	weft_sim_heal(sim, b, a);
-}
-
-void weft_sim_reset(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b)
-{
-	for_links(sim, a, b, wf_sim_net_reset);
-}
-
-void weft_sim_harsh_resets(struct weft_sim *sim, bool harsh)
-{
-	sim->world->net.harsh_resets = harsh;
-	sim->has_resets = true;
+				call(sim, a, b, arg);
 }
 
 void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t descriptors,
@@ -205,13 +123,6 @@ void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t d
 			limited->port_last = (uint16_t)(limited->port_first +
 							(ports - 1 < most ? ports - 1 : most));
 	}
-}
-
-void weft_sim_calm(struct weft_sim *sim)
-{
-	weft_sim_heal(sim, NULL, NULL);
-	sim->world->faults.is_over = true;
-	sim->is_calm = true;
 }
 
 /* ---- Programs -------------------------------------------------------------------------------- */
@@ -255,7 +166,7 @@ static void act(struct wf_sim *world, void *object, uint64_t action)
 
 static uint32_t add_call(struct wf_calls *calls, weft_sim_action *action, void *arg)
 {
-	calls->list = make_room(calls->list, calls->count, &calls->room, sizeof *calls->list);
+	calls->list = wf_world_room(calls->list, calls->count, &calls->room, sizeof *calls->list);
 	calls->list[calls->count] = (struct wf_call){ action, arg };
 	return calls->count++;
 }
@@ -273,102 +184,6 @@ weft_time weft_sim_now(const struct weft_sim *sim)
 uint64_t weft_sim_choose(struct weft_sim *sim, uint64_t min, uint64_t max)
 {
 	return wf_sim_draw(sim->world, WF_SIM_PROGRAM, min, max);
-}
-
-/* ---- Mishaps --------------------------------------------------------------------------------- */
-
-void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap)
-{
-	mishaps->list =
-		make_room(mishaps->list, mishaps->count, &mishaps->room, sizeof *mishaps->list);
-	mishaps->list[mishaps->count++] = *mishap;
-}
-
-/* In a calm world none begins. */
-static void begin_mishap(struct wf_sim *world, void *object, uint64_t number)
-{
-	struct weft_sim *sim = object;
-	const struct wf_mishap *mishap = &sim->mishaps.list[number];
-
-	if (sim->is_calm)
-		return;
-	if (mishap->kind == WF_MISHAP_CUT)
-		wf_sim_net_cut(world, mishap->from, mishap->to);
-	else
-		wf_sim_net_reset(world, mishap->from, mishap->to);
-}
-
-static void end_mishap(struct wf_sim *world, void *object, uint64_t number)
-{
-	const struct weft_sim *sim = object;
-	const struct wf_mishap *mishap = &sim->mishaps.list[number];
-
-	wf_sim_net_heal(world, mishap->from, mishap->to);
-}
-
-void wf_world_plan(struct weft_sim *sim, uint32_t number)
-{
-	const struct wf_mishap *mishap = &sim->mishaps.list[number];
-
-	if (mishap->kind == WF_MISHAP_FAULT) {
-		wf_sim_fault_plan(sim->world, mishap->fault);
-		return;
-	}
-	wf_sim_plan(sim->world, sim->begun + mishap->begin, begin_mishap, sim, number);
-	if (mishap->kind == WF_MISHAP_CUT)
-		wf_sim_plan(sim->world, sim->begun + mishap->end, end_mishap, sim, number);
-}
-
-static void add_mishaps(struct weft_sim *sim, const struct weft_sim_host *from,
-			const struct weft_sim_host *to, struct wf_mishap mishap)
-{
-	for (uint32_t a = 0; a < sim->host_count; a++)
-		for (uint32_t b = 0; b < sim->host_count; b++) {
-			if (a == b || !is_meant(from, a) || !is_meant(to, b))
-				continue;
-			mishap.from = (uint8_t)a;
-			mishap.to = (uint8_t)b;
-			wf_mishaps_add(&sim->mishaps, &mishap);
-			wf_world_plan(sim, sim->mishaps.count - 1);
-		}
-}
-
-void weft_sim_cut_during(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to,
-			 weft_time begin, weft_time end)
-{
-	add_mishaps(sim, from, to,
-		    (struct wf_mishap){ .kind = WF_MISHAP_CUT, .begin = begin, .end = end });
-}
-
-void weft_sim_reset_at(struct weft_sim *sim, struct weft_sim_host *a, struct weft_sim_host *b,
-		       weft_time time)
-{
-	add_mishaps(sim, a, b, (struct wf_mishap){ .kind = WF_MISHAP_RESET, .begin = time });
-}
-
-static void plan_fault(struct weft_sim *sim, const struct weft_sim_host *host,
-		       enum weft_sim_operation operation, uint64_t count, int error,
-		       bool and_all_after)
-{
-	wf_sim_fault_plan(sim->world, (struct wf_sim_fault){
-					      .count = count,
-					      .error = error,
-					      .op = (uint8_t)operation,
-					      .host = host ? host->number : WF_SIM_ANY_HOST,
-					      .and_all_after = and_all_after,
-				      });
-}
-
-void weft_sim_fail_nth(struct weft_sim *sim, struct weft_sim_host *host,
-		       enum weft_sim_operation operation, uint64_t count, int error)
-{
-	plan_fault(sim, host, operation, count, error, false);
-}
-
-void weft_sim_fail_from(struct weft_sim *sim, struct weft_sim_host *host,
-			enum weft_sim_operation operation, uint64_t count, int error)
-{
-	plan_fault(sim, host, operation, count, error, true);
 }
 
 /* ---- The rest -------------------------------------------------------------------------------- */

@@ -122,6 +122,9 @@ struct weft_sim {
 	size_t bytes;	   /* of memory held */
 };
 
+/* A list with room for one more. */
+void *wf_world_room(void *list, uint32_t count, uint32_t *room, size_t bytes);
+
 /* Makes a world from a case; releases what it holds. */
 void wf_world_init(struct weft_sim *sim, const struct wf_case *what, struct wf_outcome *outcome);
 void wf_world_done(struct weft_sim *sim);
@@ -130,9 +133,17 @@ void wf_world_done(struct weft_sim *sim);
  * swarm mode links, cuts and resets. */
 void wf_swarm(struct weft_sim *sim);
 
+/* Calls a function for the link of each pair of different hosts that is meant, NULL being every host. */
+typedef void wf_world_link_call(struct weft_sim *sim, uint32_t from, uint32_t to, const void *arg);
+void wf_world_links(struct weft_sim *sim, const struct weft_sim_host *from,
+		    const struct weft_sim_host *to, wf_world_link_call *call, const void *arg);
+
 /* Plans a mishap of the list. */
 void wf_world_plan(struct weft_sim *sim, uint32_t mishap);
 void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap);
+
+/* As the simulator has it, with the defaults. */
+struct wf_sim_link wf_world_link_of(const struct weft_sim_link *link);
 
 /* Sets a link, without a note that the scenario has. */
 void wf_world_link(struct weft_sim *sim, uint32_t from, uint32_t to,
