@@ -60,9 +60,9 @@ struct weft_sim_host *weft_sim_host_at(struct weft_sim *sim, const char *name, c
 				       weft_function *function, void *arg, const char *site,
 				       const char *function_name);
 
-/* What lies between two hosts. Zero means the default. */
+/* What lies between two hosts. Zero means the default; no minimum exceeds its maximum. */
 struct weft_sim_link {
-	weft_time latency_min_ns; /* default 100 us */
+	weft_time latency_min_ns; /* default 100 us, or the maximum if that is less */
 	weft_time latency_max_ns; /* default 2 ms, or the minimum if that is more */
 	uint64_t bandwidth;	  /* bytes in a second; default any */
 	uint32_t segment_min;	  /* bytes that travel together; default 1 */
@@ -76,7 +76,8 @@ void weft_sim_link_set(struct weft_sim *sim, struct weft_sim_host *from, struct 
 		       const struct weft_sim_link *link);
 
 /* Cuts the link from one host to another: what is sent is held until it is healed, as retransmission
- * would have it. The second does so from one time to another. */
+ * would have it. The second does so from one time to another, WEFT_FOREVER for no end. A link that is cut
+ * more than once is whole again when all its cuts have ended; weft_sim_heal ends those that have begun. */
 void weft_sim_cut(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to);
 void weft_sim_cut_during(struct weft_sim *sim, struct weft_sim_host *from, struct weft_sim_host *to,
 			 weft_time begin, weft_time end);
@@ -94,20 +95,21 @@ void weft_sim_reset_at(struct weft_sim *sim, struct weft_sim_host *a, struct wef
 /* Whether a reset takes away what has arrived and was not read, as on other systems than Linux. */
 void weft_sim_harsh_resets(struct weft_sim *sim, bool harsh);
 
-/* How many descriptors a host may have, and how many ports for connections out; default 20,000 and
- * 28,232. */
+/* How many descriptors a host may have, and how many ports for connections out; 0 leaves that limit as it
+ * is, which is 20,000 and 28,232 at first. What a host has beyond a new limit it keeps. */
 void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t descriptors,
 		    uint32_t ports);
 
 /* Asks the program of a host to stop (weft_scope_stop), or cancels it; raises a signal there for those
- * who wait by weft/signals.h. Of a program that has ended they do nothing. */
+ * who wait by weft/signals.h. A program that has not begun finds it when it does, a signal when it first
+ * opens a set with that in it. Of a program that has ended they do nothing. */
 void weft_sim_stop(struct weft_sim *sim, struct weft_sim_host *host);
 void weft_sim_cancel(struct weft_sim *sim, struct weft_sim_host *host);
 void weft_sim_signal(struct weft_sim *sim, struct weft_sim_host *host, int number);
 
 /* ---- Time, chance, mishaps ------------------------------------------------------------------- */
 
-/* Calls an action at a time. */
+/* Calls an action at a time; never at WEFT_FOREVER. */
 void weft_sim_at(struct weft_sim *sim, weft_time time, weft_sim_action *action, void *arg);
 
 /* How long the run has lasted. */
@@ -145,14 +147,15 @@ void weft_sim_fail_from(struct weft_sim *sim, struct weft_sim_host *host,
 			enum weft_sim_operation operation, uint64_t count, int error);
 
 /* Swarm mode: each seed turns a part of all that can go wrong on, at rates of its own, and chooses
- * latencies, segments, partitions, resets, and how many operations a task may do without a switch. */
+ * latencies, segments, partitions, resets, and how many operations a task may do without a switch. In the
+ * scenario only. */
 void weft_sim_swarm(struct weft_sim *sim);
 
 /* From now on nothing goes wrong any more that was planned or is left to chance, and links are healed.
  * What a program does afterwards has to succeed. */
 void weft_sim_calm(struct weft_sim *sim);
 
-/* Which of the ready tasks runs next; by default the seed chooses the strategy. */
+/* Which of the ready tasks runs next; by default the seed chooses the strategy. In the scenario only. */
 enum weft_sim_strategy {
 	WEFT_SIM_FIFO,	 /* the one that has been ready longest: the order of production */
 	WEFT_SIM_RANDOM, /* any */
@@ -162,7 +165,7 @@ enum weft_sim_strategy {
 void weft_sim_strategy(struct weft_sim *sim, enum weft_sim_strategy strategy);
 
 /* How many operations that complete on the spot a task may do in a row, from 1 to 64; default 64, as in
- * production. */
+ * production. In the scenario only. */
 void weft_sim_credit(struct weft_sim *sim, uint32_t operations);
 
 /* ---- What must hold -------------------------------------------------------------------------- */
@@ -174,7 +177,7 @@ void weft_sim_check(struct weft_sim *sim, weft_sim_action *check, void *arg);
  * asked to stop; within `bound_ns` from then all tasks must have ended, and nothing be left: no task, no
  * descriptor, no byte of the library's memory. Default: 60 s and 60 s. A run whose programs end by
  * themselves ends earlier. With WEFT_FOREVER they have to; if all of them wait for ever, that is a
- * deadlock. */
+ * deadlock. In the scenario only. */
 void weft_sim_run_for(struct weft_sim *sim, weft_time duration_ns, weft_time bound_ns);
 
 /* How many steps a run may have before it is taken for one that does not end; default 10 million. */

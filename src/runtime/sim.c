@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_MAX = 10 * 1000 * 1000 };
+enum { STEPS_MAX = 10 * 1000 * 1000, SIGNAL_MAX = 64 };
 
 /* The operations of the public header are the simulator's own, one by one. */
 _Static_assert((int)WEFT_SIM_SOCKET == WF_SIM_SOCKET && (int)WEFT_SIM_ACCEPT == WF_SIM_ACCEPT &&
@@ -33,6 +33,13 @@ void *wf_world_room(void *list, uint32_t count, uint32_t *room, size_t bytes)
 	if (!list)
 		wf_panic("the simulator has no memory");
 	return list;
+}
+
+/* What the run begins with is not looked at any more. */
+static void check_time(const struct weft_sim *sim, const char *call)
+{
+	if (sim->is_running)
+		wf_panic("%s comes too late, the run has begun; call it in the scenario", call);
 }
 
 /* ---- Hosts ----------------------------------------------------------------------------------- */
@@ -74,9 +81,7 @@ struct weft_sim_host *weft_sim_host_at(struct weft_sim *sim, const char *name, c
 	struct weft_sim_host *host = &sim->hosts[sim->host_count];
 	int number;
 
-	if (sim->is_running)
-		wf_panic("the simulated host \"%s\" comes too late; add hosts in the scenario",
-			 name);
+	check_time(sim, "weft_sim_host");
 	if (sim->host_count == WF_SIM_HOSTS_MAX)
 		wf_panic("the simulated host \"%s\" is one too many; %d are the most", name,
 			 WF_SIM_HOSTS_MAX);
@@ -109,51 +114,92 @@ void wf_world_links(struct weft_sim *sim, const struct weft_sim_host *from,
 				call(sim, a, b, arg);
 }
 
+/* The search for a port may stand beyond the new end. */
+static void limit_ports(struct wf_sim_host *host, uint32_t ports)
+{
+	uint32_t most = (uint32_t)UINT16_MAX - host->port_first;
+
+	host->port_last = (uint16_t)(host->port_first + (ports - 1 < most ? ports - 1 : most));
+	if (host->port_next > host->port_last)
+		host->port_next = host->port_first;
+}
+
 void weft_sim_limit(struct weft_sim *sim, struct weft_sim_host *host, uint32_t descriptors,
 		    uint32_t ports)
 {
 	for (uint32_t i = 0; i < sim->host_count; i++) {
 		struct wf_sim_host *limited = &sim->world->net.hosts[i];
-		uint32_t most = 65535U - limited->port_first;
 
 		if (!is_meant(host, i))
 			continue;
-		limited->descriptors_max = descriptors;
+		if (descriptors > 0)
+			limited->descriptors_max = descriptors;
 		if (ports > 0)
-			limited->port_last = (uint16_t)(limited->port_first +
-							(ports - 1 < most ? ports - 1 : most));
+			limit_ports(limited, ports);
 	}
 }
 
 /* ---- Programs -------------------------------------------------------------------------------- */
 
-/* The scope of a program that does not run is closed, and cannot be stopped. */
-static void for_programs(struct weft_sim *sim, const struct weft_sim_host *host,
-			 void (*call)(struct weft_scope *scope))
+/* The scope of a program that has ended is closed, and cannot be stopped. */
+static void stop_program(struct weft_sim_host *host)
 {
-	for (uint32_t i = 0; i < sim->host_count; i++)
-		if (is_meant(host, i) && sim->hosts[i].scope.owner)
-			call(&sim->hosts[i].scope);
+	host->is_stopped = true;
+	if (host->scope.owner)
+		weft_scope_stop(&host->scope);
+}
+
+static void cancel_program(struct weft_sim_host *host)
+{
+	host->is_cancelled = true;
+	if (host->scope.owner)
+		weft_scope_cancel(&host->scope);
+}
+
+void wf_world_begin(struct weft_sim_host *host)
+{
+	host->has_begun = true;
+	if (host->is_stopped)
+		stop_program(host);
+	if (host->is_cancelled)
+		cancel_program(host);
 }
 
 void weft_sim_stop(struct weft_sim *sim, struct weft_sim_host *host)
 {
-	for_programs(sim, host, weft_scope_stop);
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		if (is_meant(host, i))
+			stop_program(&sim->hosts[i]);
 }
 
 void weft_sim_cancel(struct weft_sim *sim, struct weft_sim_host *host)
 {
-	for_programs(sim, host, weft_scope_cancel);
-}
-
-void weft_sim_signal(struct weft_sim *sim, struct weft_sim_host *host, int number)
-{
 	for (uint32_t i = 0; i < sim->host_count; i++)
 		if (is_meant(host, i))
-			wf_sim_net_signal(sim->world, i, number);
+			cancel_program(&sim->hosts[i]);
+}
+
+/* One that comes before the program waits for it there, as a blocked one does. */
+void weft_sim_signal(struct weft_sim *sim, struct weft_sim_host *host, int number)
+{
+	if (number < 1 || number > SIGNAL_MAX)
+		wf_panic("weft_sim_signal(%d): there is no such signal; take one like SIGTERM",
+			 number);
+	for (uint32_t i = 0; i < sim->host_count; i++) {
+		if (!is_meant(host, i))
+			continue;
+		if (!sim->hosts[i].has_begun)
+			sim->world->net.hosts[i].signals |= UINT64_C(1) << (number - 1);
+		wf_sim_net_signal(sim->world, i, number);
+	}
 }
 
 /* ---- Time and chance ------------------------------------------------------------------------- */
+
+weft_time wf_world_time(const struct weft_sim *sim, weft_time time)
+{
+	return time > WEFT_FOREVER - sim->begun ? WEFT_FOREVER : sim->begun + time;
+}
 
 static void act(struct wf_sim *world, void *object, uint64_t action)
 {
@@ -173,7 +219,9 @@ static uint32_t add_call(struct wf_calls *calls, weft_sim_action *action, void *
 
 void weft_sim_at(struct weft_sim *sim, weft_time time, weft_sim_action *action, void *arg)
 {
-	wf_sim_plan(sim->world, sim->begun + time, act, sim, add_call(&sim->actions, action, arg));
+	uint32_t number = add_call(&sim->actions, action, arg);
+
+	wf_sim_plan(sim->world, wf_world_time(sim, time), act, sim, number);
 }
 
 weft_time weft_sim_now(const struct weft_sim *sim)
@@ -190,17 +238,24 @@ uint64_t weft_sim_choose(struct weft_sim *sim, uint64_t min, uint64_t max)
 
 void weft_sim_swarm(struct weft_sim *sim)
 {
+	check_time(sim, "weft_sim_swarm");
 	sim->is_swarm = true;
 }
 
 void weft_sim_strategy(struct weft_sim *sim, enum weft_sim_strategy strategy)
 {
+	check_time(sim, "weft_sim_strategy");
+	if ((unsigned)strategy > WEFT_SIM_PCT)
+		wf_panic("weft_sim_strategy(%d): there is no such strategy; take one of enum "
+			 "weft_sim_strategy",
+			 (int)strategy);
 	sim->world->strategy = (enum wf_sim_strategy)strategy;
 	sim->has_strategy = true;
 }
 
 void weft_sim_credit(struct weft_sim *sim, uint32_t operations)
 {
+	check_time(sim, "weft_sim_credit");
 	if (operations < 1 || operations > WF_CREDIT)
 		wf_panic("weft_sim_credit(%u): take a number from 1 to %d", operations, WF_CREDIT);
 	sim->credit = operations;
@@ -214,6 +269,11 @@ void weft_sim_check(struct weft_sim *sim, weft_sim_action *check, void *arg)
 
 void weft_sim_run_for(struct weft_sim *sim, weft_time duration_ns, weft_time bound_ns)
 {
+	check_time(sim, "weft_sim_run_for");
+	if (duration_ns < 0 || bound_ns < 0)
+		wf_panic("weft_sim_run_for(%lld, %lld): a time is not negative; take WEFT_FOREVER "
+			 "for a run without that end",
+			 (long long)duration_ns, (long long)bound_ns);
 	sim->duration_ns = duration_ns;
 	sim->bound_ns = bound_ns;
 }

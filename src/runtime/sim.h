@@ -22,6 +22,7 @@ struct wf_mishap {
 	enum wf_mishap_kind { WF_MISHAP_FAULT, WF_MISHAP_CUT, WF_MISHAP_RESET } kind;
 	uint8_t from, to;
 	weft_time begin, end;
+	bool is_on; /* a cut that has begun, and was neither ended nor healed by hand */
 	struct wf_sim_fault fault;
 };
 
@@ -86,6 +87,7 @@ struct weft_sim_host {
 	struct weft_scope scope; /* around its program, while that runs */
 	struct weft_sim *sim;
 	uint8_t number;
+	bool has_begun, is_stopped, is_cancelled; /* its program */
 };
 
 struct wf_call {
@@ -107,6 +109,7 @@ struct weft_sim {
 	struct weft_sim_host hosts[WF_SIM_HOSTS_MAX];
 	uint32_t host_count;
 	uint64_t set_links[WF_SIM_HOSTS_MAX]; /* bits of those the scenario has set */
+	uint64_t cut_links[WF_SIM_HOSTS_MAX]; /* of those it has cut by hand */
 	struct wf_calls checks, actions;
 	struct wf_mishaps mishaps; /* cuts and resets, the scenario's and the swarm's */
 	uint32_t own_mishaps;	   /* the scenario's, which come first */
@@ -138,9 +141,15 @@ typedef void wf_world_link_call(struct weft_sim *sim, uint32_t from, uint32_t to
 void wf_world_links(struct weft_sim *sim, const struct weft_sim_host *from,
 		    const struct weft_sim_host *to, wf_world_link_call *call, const void *arg);
 
+/* The program of a host has its scope, and what was asked of it before reaches it now. */
+void wf_world_begin(struct weft_sim_host *host);
+
 /* Plans a mishap of the list. */
 void wf_world_plan(struct weft_sim *sim, uint32_t mishap);
 void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap);
+
+/* A time of the run on the simulator's clock, which ends with WEFT_FOREVER. */
+weft_time wf_world_time(const struct weft_sim *sim, weft_time time);
 
 /* As the simulator has it, with the defaults. */
 struct wf_sim_link wf_world_link_of(const struct weft_sim_link *link);

@@ -151,6 +151,7 @@ static int run_host(void *arg)
 	if (r < 0)
 		fail(sim, WF_FAILURE_START, host->site, "host \"%s\" has no task: %s", host->name,
 		     weft_error_name(r));
+	wf_world_begin(host);
 	if (weft_scope_close(&host->scope) < 0)
 		judge(host);
 	return 0;
@@ -191,7 +192,7 @@ static void end_duration(struct wf_sim *world, void *object, uint64_t value)
 	wf_sim_trace(world, "no mishaps from now on, all hosts are asked to stop");
 	weft_sim_calm(sim);
 	weft_sim_stop(sim, NULL);
-	if (sim->bound_ns != WEFT_FOREVER)
+	if (sim->bound_ns < WEFT_FOREVER - world->now)
 		wf_sim_plan(world, world->now + sim->bound_ns, end_bound, sim, 0);
 }
 
@@ -326,7 +327,7 @@ static void set_up(struct weft_sim *sim)
 							 .host = WF_SIM_ANY_HOST,
 							 .and_all_after = what->and_all_after });
 	if (sim->duration_ns != WEFT_FOREVER)
-		wf_sim_plan(sim->world, sim->begun + sim->duration_ns, end_duration, sim, 0);
+		wf_sim_plan(sim->world, wf_world_time(sim, sim->duration_ns), end_duration, sim, 0);
 	sim->is_running = true;
 }
 

@@ -1,161 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Hosts and the links between them are as a scenario has them. */
+/* Hosts and their programs are as a scenario has them. */
 #include "runtime/pair.h"
 
 #include <signal.h>
 
-/* ---- Links ----------------------------------------------------------------------------------- */
-
-static int ping_in_two(void *arg)
-{
-	struct weft_conn *conn = dial();
-	weft_time took = ping(conn);
-
-	(void)arg;
-	weft_always(took >= 2 * WEFT_MILLISECOND && took < 3 * WEFT_MILLISECOND,
-		    "there and back takes two milliseconds");
-	weft_close(conn);
-	return 0;
-}
-
-/* A link has the latency that it was given. */
-WF_TEST(link_has_its_latency)
-{
-	EXPECT_SOUND(ping_in_two, NULL);
-}
-
-static void keep_links(struct weft_sim *sim)
-{
-	weft_sim_strategy(sim, WEFT_SIM_FIFO);
-	weft_sim_swarm(sim);
-}
-
-static int ping_or_fail(void *arg)
-{
-	struct weft_conn *conn;
-	weft_time took;
-
-	(void)arg;
-	WEFT_DEADLINE(weft_after(10 * WEFT_SECOND)) {
-		if (weft_sleep(10 * WEFT_MILLISECOND) < 0 || weft_dial("10.0.0.1:80", &conn) < 0)
-			return 0;
-		took = ping(conn);
-		weft_always(took < 0 || took >= 2 * WEFT_MILLISECOND, "a set link is left alone");
-		weft_close(conn);
-	}
-	return 0;
-}
-
-/* The swarm leaves a link alone that the scenario has set. */
-WF_TEST(set_link_is_left_alone)
-{
-	EXPECT_SOUND(ping_or_fail, keep_links);
-}
-
-static int ping_through_partition(void *arg)
-{
-	struct weft_conn *conn = dial();
-	weft_time took;
-
-	weft_sim_partition(arg, client_host, server_host);
-	WEFT_DEADLINE(weft_after(WEFT_SECOND))
-		weft_always(ping(conn) == WEFT_EDEADLINE, "nothing comes through a partition");
-	weft_sim_rejoin(arg, client_host, server_host);
-	took = ping(conn);
-	weft_always(took > 0 && took < WEFT_SECOND, "everything comes when it is healed");
-	weft_close(conn);
-	return 0;
-}
-
-/* What is sent during a partition comes when it is healed. */
-WF_TEST(partition_holds_what_is_sent)
-{
-	EXPECT_SOUND(ping_through_partition, NULL);
-}
-
-static void cut_one_way(struct weft_sim *sim)
-{
-	weft_sim_cut_during(sim, server_host, client_host, WEFT_SECOND, 3 * WEFT_SECOND);
-}
-
-static int ping_through_cut(void *arg)
-{
-	struct weft_conn *conn = dial();
-	weft_time took;
-
-	(void)arg;
-	wf_assert_result(weft_sleep(2 * WEFT_SECOND - passed()), 0);
-	took = ping(conn);
-	weft_always(took >= WEFT_SECOND && passed() < 4 * WEFT_SECOND, "a cut lasts to its end");
-	weft_close(conn);
-	return 0;
-}
-
-/* A cut that was planned begins and ends at its times, and has one direction. */
-WF_TEST(planned_cut_has_an_end)
-{
-	EXPECT_SOUND(ping_through_cut, cut_one_way);
-}
-
-static void reset_soon(struct weft_sim *sim)
-{
-	weft_sim_reset_at(sim, client_host, server_host, WEFT_SECOND);
-}
-
-static int ping_until_reset(void *arg)
-{
-	struct weft_conn *conn = dial();
-	char byte;
-
-	(void)arg;
-	weft_always(weft_read(conn, &byte, 1) == -ECONNRESET, "the connection is reset");
-	weft_always(passed() >= WEFT_SECOND && passed() < 2 * WEFT_SECOND, "at its time");
-	weft_close(conn);
-	return 0;
-}
-
-/* A reset that was planned reaches those who wait. */
-WF_TEST(planned_reset_comes)
-{
-	EXPECT_SOUND(ping_until_reset, reset_soon);
-}
-
-static void reset_harshly(struct weft_sim *sim)
-{
-	weft_sim_harsh_resets(sim, true);
-}
-
-/* Has the answer come, and resets the connection before it is read. */
-static int read_after_reset(void *arg, int expected)
-{
-	struct weft_conn *conn = dial();
-	char bytes[4];
-
-	wf_assert_result(weft_write(conn, "ping", 4, NULL), 0);
-	wf_assert_result(weft_sleep(100 * WEFT_MILLISECOND), 0);
-	weft_sim_reset(arg, client_host, server_host);
-	wf_assert_result(weft_sleep(100 * WEFT_MILLISECOND), 0);
-	weft_always(weft_read(conn, bytes, 4) == expected, "unread input is what it should be");
-	weft_close(conn);
-	return 0;
-}
-
-static int read_the_answer(void *arg)
-{
-	return read_after_reset(arg, 4);
-}
-
-static int read_the_reset(void *arg)
-{
-	return read_after_reset(arg, -ECONNRESET);
-}
-
-/* A reset leaves what has come unread, unless it is a harsh one. */
-WF_TEST(harsh_reset_takes_unread_input)
-{
-	EXPECT_SOUND(read_the_answer, NULL);
-	EXPECT_SOUND(read_the_reset, reset_harshly);
-}
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 static void limit_client(struct weft_sim *sim)
 {
@@ -179,39 +28,44 @@ WF_TEST(descriptors_are_limited)
 	EXPECT_SOUND(dial_three, limit_client);
 }
 
-static void calm_down(struct weft_sim *sim, void *arg)
+static void limit_ports(struct weft_sim *sim, void *arg)
 {
 	(void)arg;
-	weft_sim_calm(sim);
+	weft_sim_limit(sim, client_host, 0, 2);
 }
 
-static void calm_soon(struct weft_sim *sim)
+static void limit_ports_now(struct weft_sim *sim)
 {
-	weft_sim_cut_during(sim, server_host, client_host, WEFT_SECOND, 50 * WEFT_SECOND);
-	weft_sim_reset_at(sim, server_host, client_host, 12 * WEFT_SECOND);
-	weft_sim_fail_from(sim, client_host, WEFT_SIM_SEND, 2, -ENOBUFS);
-	weft_sim_at(sim, 10 * WEFT_SECOND, calm_down, NULL);
+	limit_ports(sim, NULL);
 }
 
-static int ping_before_and_after(void *arg)
+static void limit_ports_soon(struct weft_sim *sim)
 {
-	struct weft_conn *conn = dial();
+	weft_sim_at(sim, WEFT_SECOND, limit_ports, NULL);
+}
+
+static int dial_after_limit(void *arg)
+{
+	struct weft_conn *conns[4];
 
 	(void)arg;
-	weft_always(ping(conn) > 0, "at first all is well");
-	weft_always(ping(conn) == -ENOBUFS, "then every send fails");
-	wf_assert_result(weft_sleep(11 * WEFT_SECOND - passed()), 0);
-	weft_always(ping(conn) > 0, "in a calm world nothing fails, and no link is cut");
-	wf_assert_result(weft_sleep(13 * WEFT_SECOND - passed()), 0);
-	weft_always(ping(conn) > 0, "what was planned for later does not happen");
-	weft_close(conn);
+	for (int i = 0; i < 2; i++)
+		conns[i] = dial();
+	wf_assert_result(weft_sleep(2 * WEFT_SECOND), 0);
+	for (int i = 2; i < 4; i++)
+		weft_always(weft_dial("10.0.0.1:80", &conns[i]) == -EADDRNOTAVAIL,
+			    "two ports are the limit, and in use");
+	for (int i = 0; i < 2; i++)
+		weft_close(conns[i]);
 	return 0;
 }
 
-/* In a calm world nothing goes wrong any more, while the programs go on. */
-WF_TEST(calm_ends_all_mishaps)
+/* A host has as many ports for connections out as it may, also if the limit comes during the run; and
+ * its descriptors are another limit, which 0 leaves alone. */
+WF_TEST(ports_are_limited)
 {
-	EXPECT_SOUND(ping_before_and_after, calm_soon);
+	EXPECT_SOUND(dial_after_limit, limit_ports_now);
+	EXPECT_SOUND(dial_after_limit, limit_ports_soon);
 }
 
 /* ---- Programs -------------------------------------------------------------------------------- */
@@ -285,6 +139,104 @@ WF_TEST(signal_is_raised)
 	EXPECT_SOUND(wait_for_signal, raise_soon);
 }
 
+static int stop_client(void *sim)
+{
+	weft_sim_stop(sim, client_host);
+	return 0;
+}
+
+static int end_client(void *sim)
+{
+	weft_sim_cancel(sim, client_host);
+	return 0;
+}
+
+static int signal_client(void *sim)
+{
+	weft_sim_signal(sim, client_host, SIGTERM);
+	return 0;
+}
+
+static int be_stopped(void *arg)
+{
+	(void)arg;
+	weft_always(weft_stop_wait() == WEFT_ESTOPPING && passed() < WEFT_SECOND,
+		    "the stop has come");
+	return 0;
+}
+
+static int be_cancelled(void *arg)
+{
+	(void)arg;
+	weft_always(weft_sleep(WEFT_SECOND) == -ECANCELED && passed() < WEFT_SECOND,
+		    "the cancel has come");
+	return -ECANCELED;
+}
+
+static int be_signalled(void *arg)
+{
+	static const int numbers[] = { SIGTERM, 0 };
+	struct weft_signals *signals;
+
+	(void)arg;
+	wf_assert_result(weft_sleep(WEFT_MILLISECOND), 0);
+	wf_assert_result(weft_signals_open(numbers, &signals), 0);
+	weft_always(weft_signals_wait(signals) == SIGTERM && passed() < WEFT_SECOND,
+		    "the signal has come");
+	weft_signals_close(signals);
+	return 0;
+}
+
+static weft_function *early;
+
+/* The first host acts, perhaps before the second one has begun; as often the other way. */
+static void early_bird(struct weft_sim *sim)
+{
+	world = sim;
+	weft_sim_host(sim, "first", "10.0.0.1", early, sim);
+	client_host = weft_sim_host(sim, "second", "10.0.0.2", client, sim);
+}
+
+static void asked_beforehand(struct weft_sim *sim)
+{
+	early_bird(sim);
+	(void)early(sim);
+}
+
+static int wait_for_nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* What is asked of a program that has not begun is not lost. */
+WF_TEST(program_is_stopped_before_it_begins)
+{
+	static weft_function *const pairs[][2] = { { stop_client, be_stopped },
+						   { end_client, be_cancelled } };
+
+	for (size_t i = 0; i < 2; i++) {
+		early = pairs[i][0];
+		client = pairs[i][1];
+		(void)expect(early_bird, "--seeds 1..100", 0, "100 runs");
+		(void)expect(asked_beforehand, "--seeds 1..10", 0, "10 runs");
+	}
+}
+
+static void signalled_beforehand(struct weft_sim *sim)
+{
+	early = wait_for_nothing;
+	early_bird(sim);
+	(void)signal_client(sim);
+}
+
+/* A signal that comes before its program has begun waits for it. */
+WF_TEST(signal_before_the_beginning_is_kept)
+{
+	client = be_signalled;
+	(void)expect(signalled_beforehand, "--seeds 1..20", 0, "20 runs");
+}
+
 /* ---- Worlds that cannot be --------------------------------------------------------------------- */
 
 static const char *bad_address;
@@ -310,21 +262,151 @@ static void crowd(struct weft_sim *sim)
 	}
 }
 
-static void generous(struct weft_sim *sim)
+/* What a test wants of its scenario. */
+static void (*impossible)(struct weft_sim *sim);
+
+static void attempt(struct weft_sim *sim)
+{
+	client_host = weft_sim_host(sim, "one", "10.0.1.1", serve, sim);
+	impossible(sim);
+}
+
+static void attempt_later(struct weft_sim *sim, void *arg)
+{
+	(void)arg;
+	impossible(sim);
+}
+
+static void attempt_too_late(struct weft_sim *sim)
+{
+	client_host = weft_sim_host(sim, "one", "10.0.1.1", serve, sim);
+	weft_sim_at(sim, WEFT_SECOND, attempt_later, NULL);
+}
+
+static void give_credit(struct weft_sim *sim)
 {
 	weft_sim_credit(sim, 65);
+}
+
+static void give_no_strategy(struct weft_sim *sim)
+{
+	weft_sim_strategy(sim, (enum weft_sim_strategy)3);
+}
+
+static void fail_with_a_sign(struct weft_sim *sim)
+{
+	weft_sim_fail_nth(sim, client_host, WEFT_SIM_RECEIVE, 1, ECONNRESET);
+}
+
+static void fail_with_nothing(struct weft_sim *sim)
+{
+	weft_sim_fail_from(sim, NULL, WEFT_SIM_SEND, 1, 0);
+}
+
+static void fail_before_the_first(struct weft_sim *sim)
+{
+	weft_sim_fail_nth(sim, NULL, WEFT_SIM_SEND, 0, 1);
+}
+
+static void fail_the_unknown(struct weft_sim *sim)
+{
+	weft_sim_fail_nth(sim, NULL, (enum weft_sim_operation)15, 1, -EIO);
+}
+
+static void link_backwards(struct weft_sim *sim)
+{
+	weft_sim_link_set(sim, NULL, NULL, &(struct weft_sim_link){ 2000, 1000, 0, 0, 0, 0 });
+}
+
+static void link_in_the_past(struct weft_sim *sim)
+{
+	weft_sim_link_set(sim, NULL, NULL, &(struct weft_sim_link){ .latency_min_ns = -1 });
+}
+
+static void link_small_segments(struct weft_sim *sim)
+{
+	weft_sim_link_set(sim, NULL, NULL, &(struct weft_sim_link){ 0, 0, 0, 100, 10, 0 });
+}
+
+static void cut_backwards(struct weft_sim *sim)
+{
+	weft_sim_cut_during(sim, NULL, NULL, 2, 1);
+}
+
+static void signal_nothing(struct weft_sim *sim)
+{
+	weft_sim_signal(sim, NULL, 0);
+}
+
+static void run_backwards(struct weft_sim *sim)
+{
+	weft_sim_run_for(sim, -WEFT_SECOND, 0);
+}
+
+static void run_longer(struct weft_sim *sim)
+{
+	weft_sim_run_for(sim, WEFT_SECOND, WEFT_SECOND);
+}
+
+static void add_host(struct weft_sim *sim)
+{
+	weft_sim_host(sim, "late", "10.0.1.2", serve, sim);
 }
 
 /* A world that cannot be ends the program, which says why. */
 WF_TEST(impossible_worlds_are_refused)
 {
+	static const struct {
+		void (*impossible)(struct weft_sim *sim);
+		const char *text;
+	} cases[] = {
+		{ give_credit, "take a number from 1 to 64" },
+		{ give_no_strategy, "weft_sim_strategy(3): there is no such strategy" },
+		{ fail_with_a_sign,
+		  "weft_sim_fail_nth(receive, ..., 104): an error is a negative" },
+		{ fail_with_nothing, "weft_sim_fail_from(send, ..., 0): an error is a negative" },
+		{ fail_before_the_first, "operations are counted from 1" },
+		{ fail_the_unknown, "there is no operation 15" },
+		{ link_backwards, "latency_min_ns is 2000, and latency_max_ns 1000" },
+		{ link_in_the_past, "a latency of -1 to 0 ns is none" },
+		{ link_small_segments, "segment_min is 100, and segment_max 10" },
+		{ cut_backwards, "weft_sim_cut_during(2, 1): a cut ends after it has begun" },
+		{ signal_nothing, "weft_sim_signal(0): there is no such signal" },
+		{ run_backwards, "a time is not negative" },
+	};
+
 	bad_address = "10.0.0";
 	(void)expect(misplaced, "--seeds 1", 1, "of the simulated host \"lost\" is none");
 	bad_address = "192.168.0.1";
 	(void)expect(misplaced, "--seeds 1", 1, "is not in 10.0.0.0/8");
 	(void)expect(twins, "--seeds 1", 1, "\"second\" with the address 10.0.0.1: EADDRINUSE");
 	(void)expect(crowd, "--seeds 1", 1, "is one too many; 64 are the most");
-	(void)expect(generous, "--seeds 1", 1, "take a number from 1 to 64");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		impossible = cases[i].impossible;
+		(void)expect(attempt, "--seeds 1", 1, cases[i].text);
+	}
+}
+
+/* What would change nothing in a run that has begun is refused there. */
+WF_TEST(what_comes_too_late_is_refused)
+{
+	static const struct {
+		void (*impossible)(struct weft_sim *sim);
+		const char *call;
+	} cases[] = {
+		{ weft_sim_swarm, "weft_sim_swarm" },
+		{ give_credit, "weft_sim_credit" },
+		{ give_no_strategy, "weft_sim_strategy" },
+		{ run_longer, "weft_sim_run_for" },
+		{ add_host, "weft_sim_host" },
+	};
+	char text[100];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		impossible = cases[i].impossible;
+		snprintf(text, sizeof text, "%s comes too late, the run has begun", cases[i].call);
+		(void)expect(attempt_too_late, "--seeds 1", 1, text);
+	}
 }
 
 WF_MAIN("runtime/sim_world")
