@@ -114,14 +114,16 @@ static void count_run(const struct crew *crew, const struct slot *slot)
 		atomic_store(&board->allocations, outcome->allocations);
 }
 
+/* A second run of the seed brings nothing new. */
 static void ended(void *user, const struct weft_sim *sim, const struct wf_outcome *outcome)
 {
 	struct crew *crew = user;
 	struct board *board = crew->board;
 
 	count_points(crew->batch, board);
+	if (sim->what->compares)
+		return;
 	count_hits(sim, board);
-	atomic_fetch_add(&board->runs, 1);
 	atomic_fetch_add(&board->steps, outcome->steps);
 	atomic_fetch_add(&board->time_ns, (uint64_t)outcome->time);
 }
@@ -174,6 +176,7 @@ static void run_case(struct crew *crew, struct slot *slot)
 	slot->outcome = (struct wf_outcome){ .seed = what.seed };
 	slot->is_busy = true;
 	wf_process_clear_output();
+	atomic_fetch_add(&crew->board->runs, 1);
 	(void)alarm(crew->batch->run_seconds);
 	what.hashes = crew->hashes;
 	wf_trial(&what, &slot->outcome);
@@ -183,10 +186,18 @@ static void run_case(struct crew *crew, struct slot *slot)
 	slot->is_busy = false;
 }
 
+/* What the parent knows of the points is not for the job to count. */
+static void forget_points(const struct wf_batch *batch)
+{
+	for (size_t i = 0; i < batch->point_count; i++)
+		batch->points[i].reached = batch->points[i].held = 0;
+}
+
 _Noreturn static void work(struct crew *crew, struct slot *slot)
 {
 	struct board *board = crew->board;
 
+	forget_points(crew->batch);
 	if (crew->batch->runs_twice) {
 		crew->hashes = malloc(sizeof *crew->hashes);
 		if (!crew->hashes)

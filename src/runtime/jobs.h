@@ -32,10 +32,12 @@ struct wf_failed {
 
 /* What all runs together came to. */
 struct wf_findings {
-	uint64_t runs, steps, hash; /* of all runs that went well; the order does not matter */
-	uint64_t time_ns;	    /* virtual */
-	uint64_t allocations;	    /* of the first run */
-	double seconds;		    /* real */
+	uint64_t runs;	      /* of seeds that began, each counted once */
+	uint64_t steps;	      /* of those that came to an end */
+	uint64_t time_ns;     /* virtual, of the same */
+	uint64_t hash;	      /* of those that went well; the order does not matter */
+	uint64_t allocations; /* of the first run */
+	double seconds;	      /* real */
 	uint64_t failures;
 	struct wf_failed failed[WF_FAILURES_KEPT]; /* those of the lowest numbers, in order */
 	uint64_t hits[WF_MENU_LINES_MAX];	   /* by line of the menu of mishaps */

@@ -45,13 +45,14 @@ void wf_process_read(int output, char text[WF_OUTPUT_BYTES])
 		memmove(text, line + 1, strlen(line + 1) + 1);
 }
 
-/* The last line that the library wrote: what a panic said. */
+/* The last line that the library wrote: what a panic said. Those of traces and lists are indented. */
 static const char *last_words(const char *output)
 {
 	const char *found = NULL, *line = output;
 
 	for (; *line; line++) {
-		if ((line == output || line[-1] == '\n') && strncmp(line, "weft: ", 6) == 0)
+		if ((line == output || line[-1] == '\n') && strncmp(line, "weft: ", 6) == 0 &&
+		    line[6] != ' ')
 			found = line + 6;
 	}
 	return found;
@@ -80,6 +81,7 @@ void wf_process_judge(struct wf_failed *failed, int status)
 
 void wf_process_clear_output(void)
 {
+	(void)fflush(NULL); /* or it would follow later */
 	if (lseek(STDERR_FILENO, 0, SEEK_END) > 0) {
 		(void)ftruncate(STDERR_FILENO, 0); /* at worst old lines are shown */
 		(void)lseek(STDERR_FILENO, 0, SEEK_SET);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2, RUNS_FOR_POINTS = 100, SECONDS_MAX = 86400 };
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, SEEDS_FOR_POINTS = 100, SECONDS_MAX = 86400 };
 
 static const char usage[] =
 	"usage: %s [option ...]\n"
@@ -307,7 +307,7 @@ static int run_seeds(const struct command *command)
 			(void)wf_shrink(command->scenario, findings.failed[0].outcome.seed,
 					batch.run_seconds);
 	}
-	if (findings.runs >= RUNS_FOR_POINTS)
+	if (findings.runs >= SEEDS_FOR_POINTS)
 		never = wf_report_points(command->first, command->end);
 	return findings.failures || never ? EXIT_FAILED : 0;
 }

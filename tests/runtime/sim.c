@@ -167,6 +167,16 @@ static int die(void *arg)
 	return 0;
 }
 
+static int panic(void *arg)
+{
+	struct weft_scope scope;
+
+	(void)arg;
+	weft_scope_open(&scope);
+	weft_scope_open(&scope);
+	return 0;
+}
+
 /* A crash fails its seed and no other, and what the program wrote is shown. */
 WF_TEST(crash_is_found)
 {
@@ -175,7 +185,42 @@ WF_TEST(crash_is_found)
 	function = die;
 	text = expect(lonely, "--seeds 1..3", 1, "crash: signal 11");
 	ck_assert_ptr_nonnull(strstr(text, "these are my last words"));
+	ck_assert_ptr_nonnull(strstr(text, "\n3 runs in "));
 	ck_assert_ptr_nonnull(strstr(text, "3 failed"));
+}
+
+static int listen_and_die(void *arg)
+{
+	return keep_socket(arg) < 0 ? -EIO : die(arg);
+}
+
+/* The reason of a crash is not lost among the lines of a trace, nor taken from there. */
+WF_TEST(trace_is_no_reason)
+{
+	function = listen_and_die;
+	(void)expect(lonely, "--seeds 1 --trace", 1, "crash: signal 11");
+	function = panic;
+	(void)expect(lonely, "--seeds 1 --trace", 1, "crash: task \"function\" (spawned at tests/");
+}
+
+static int say_seed(void *sim)
+{
+	uint64_t choice = weft_sim_choose(sim, 0, 99);
+
+	printf("this run drew %llu\n", (unsigned long long)choice);
+	weft_always(choice < 90, "not so much");
+	return 0;
+}
+
+/* The output shown is that of the run that failed, and not that of the others of its process. */
+WF_TEST(output_is_of_the_run)
+{
+	const char *text, *drawn;
+
+	function = say_seed;
+	text = expect(lonely, "--seeds 1..100 --jobs 1", 1, "this run drew 9");
+	drawn = strstr(text, "this run drew");
+	ck_assert_ptr_null(strstr(drawn + 1, "this run drew"));
 }
 
 static int leave(void *arg)
@@ -190,16 +235,6 @@ WF_TEST(exit_is_a_crash)
 	function = leave;
 	(void)expect(lonely, "--seeds 1", 1, "crash: exit status 0");
 	(void)expect(lonely, "--replay 1 --shrink", 1, "crash: exit status 0");
-}
-
-static int panic(void *arg)
-{
-	struct weft_scope scope;
-
-	(void)arg;
-	weft_scope_open(&scope);
-	weft_scope_open(&scope);
-	return 0;
 }
 
 /* When the library ends the program, what it said is the text of the failure. */
@@ -257,6 +292,7 @@ WF_TEST(chance_from_outside_is_found)
 	(void)expect(lonely, "--seeds 1..50", 0, "0 failed");
 	(void)expect(lonely, "--seeds 1..50 --check-determinism", 1,
 		     "determinism: two runs of the seed differ from step ");
+	(void)expect(lonely, "--seeds 1..50 --check-determinism", 1, "50 runs in ");
 	function = use_stack;
 	(void)expect(lonely, "--seeds 1..50 --check-determinism", 1,
 		     "determinism: two runs of the seed ");
