@@ -4,8 +4,8 @@
  *
  *	static void scenario(struct weft_sim *sim)
  *	{
- *		weft_sim_host(sim, "server", "10.0.0.1", server, NULL);
- *		weft_sim_host(sim, "client", "10.0.0.2", client, NULL);
+ *		weft_sim_host(sim, "server", "10.0.0.1", serve, NULL);
+ *		weft_sim_host(sim, "client", "10.0.0.2", ask, NULL);
  *		weft_sim_swarm(sim);
  *		weft_sim_run_for(sim, 60 * WEFT_SECOND, 10 * WEFT_SECOND);
  *	}
@@ -15,7 +15,7 @@
  *		return weft_sim_main(argc, argv, scenario);
  *	}
  *
- * The functions `server` and `client` are those of any weft program. They run on hosts of their own, in
+ * The functions `serve` and `ask` are those of any weft program. They run on hosts of their own, in
  * one thread, on a clock that jumps when nobody has anything to do. weft_sim_main(3) tries the scenario
  * with many seeds, says which of them fail, and replays and shrinks those.
  *

@@ -21,17 +21,28 @@ static const char usage[] =
 	"  --time-limit SECONDS begin no run after that time; without --seeds, run until then\n"
 	"  --run-limit SECONDS  how long one run may take; default 60\n"
 	"  --jobs N             how many processes at once; default one for each processor\n"
-	"  --check-determinism  run each seed twice and compare\n"
+	"  --check-determinism  run each seed twice and compare; with --replay, that one\n"
 	"  --allocations        fail each allocation of the first seed, alone and with all after it\n"
 	"  --hashes             print the hash of each seed\n"
 	"  --matrix             print how often each mishap was met\n"
-	"  --shrink             find the few mishaps that make the first failing seed fail\n"
+	"  --shrink             find the few mishaps that make the first failing seed fail; with\n"
+	"                       --replay, that one\n"
 	"  --replay SEED        run one seed in this process, and show what happens\n"
 	"    --quiet            but only the outcome\n"
 	"    --stop-at STEP     list the tasks at that step and stop for a debugger\n"
 	"    --allocation N     with the Nth allocation failing; N.. for all from that on\n"
-	"  --trace              show what happens\n"
+	"  --trace              show what happened, with the first seed that fails\n"
 	"  --help               this text\n";
+
+/* What the command line asks for. Each has options of its own, which the table below lists. */
+enum mode {
+	SEEDS = 1 << 0,	      /* run many */
+	SEEDS_TWICE = 1 << 1, /* and compare */
+	ALLOCATIONS = 1 << 2,
+	REPLAY = 1 << 3,
+	REPLAY_TWICE = 1 << 4,
+	REPLAY_SHRINK = 1 << 5,
+};
 
 struct command {
 	const char *program;
@@ -41,6 +52,7 @@ struct command {
 	uint64_t first_seed, last_seed;
 	uint64_t seconds, run_seconds, jobs, stop_at, allocation;
 	bool and_all_after;
+	uint32_t given; /* bits of the options, by place in their table */
 	bool has_seeds, replays, checks, fails_allocations, hashes, matrix, shrinks, quiet, traces,
 		helps;
 };
@@ -94,6 +106,7 @@ static bool read_allocation(struct command *command, const char *text)
 {
 	const char *end = read_number(text, &command->allocation);
 
+	command->and_all_after = false; /* the last one counts */
 	if (end && strcmp(end, "..") == 0) {
 		command->and_all_after = true;
 		end += 2;
@@ -121,35 +134,49 @@ static bool read_stop_at(struct command *command, const char *text)
 	return read_whole(text, 1, UINT64_MAX, &command->stop_at);
 }
 
-/* An option has a value, which is read, or is a flag, which is set. */
+enum {
+	MANY = SEEDS | SEEDS_TWICE,
+	IN_JOBS = MANY | ALLOCATIONS,
+	ONE = REPLAY | REPLAY_TWICE | REPLAY_SHRINK,
+	ALL = IN_JOBS | ONE,
+};
+
+/* An option has a value, which is read, or is a flag, which is set; and it is for some of the modes. */
 static const struct option {
 	const char *name;
+	uint32_t modes;
 	bool (*read)(struct command *command, const char *text);
 	const char *wants; /* what is said of another value */
 	size_t flag;	   /* where it is */
 } options[] = {
-	{ "--seeds", read_seeds, "wants a range like 1..1000, or a number", 0 },
-	{ "--time-limit", read_time_limit, "wants a number of seconds, from 1", 0 },
-	{ "--run-limit", read_run_limit, "wants a number of seconds, from 1 to 86400", 0 },
-	{ "--jobs", read_jobs, "wants a number from 1 to 256", 0 },
-	{ "--replay", read_replay, "wants the number of a seed", 0 },
-	{ "--stop-at", read_stop_at, "wants the number of a step, from 1", 0 },
-	{ "--allocation", read_allocation, "wants a number from 1, or one and two dots: 17..", 0 },
-	{ "--check-determinism", NULL, NULL, offsetof(struct command, checks) },
-	{ "--allocations", NULL, NULL, offsetof(struct command, fails_allocations) },
-	{ "--hashes", NULL, NULL, offsetof(struct command, hashes) },
-	{ "--matrix", NULL, NULL, offsetof(struct command, matrix) },
-	{ "--shrink", NULL, NULL, offsetof(struct command, shrinks) },
-	{ "--quiet", NULL, NULL, offsetof(struct command, quiet) },
-	{ "--trace", NULL, NULL, offsetof(struct command, traces) },
-	{ "--help", NULL, NULL, offsetof(struct command, helps) },
+	{ "--seeds", IN_JOBS, read_seeds, "wants a range like 1..1000, or a number", 0 },
+	{ "--time-limit", IN_JOBS, read_time_limit, "wants a number of seconds, from 1", 0 },
+	{ "--run-limit", ALL & ~REPLAY, read_run_limit,
+	  "wants a number of seconds, from 1 to 86400", 0 },
+	{ "--jobs", IN_JOBS, read_jobs, "wants a number from 1 to 256", 0 },
+	{ "--replay", ONE, read_replay, "wants the number of a seed", 0 },
+	{ "--stop-at", REPLAY, read_stop_at, "wants the number of a step, from 1", 0 },
+	{ "--allocation", REPLAY, read_allocation,
+	  "wants a number from 1, or one and two dots: 17..", 0 },
+	{ "--check-determinism", SEEDS_TWICE | REPLAY_TWICE, NULL, NULL,
+	  offsetof(struct command, checks) },
+	{ "--allocations", ALLOCATIONS, NULL, NULL, offsetof(struct command, fails_allocations) },
+	{ "--hashes", MANY, NULL, NULL, offsetof(struct command, hashes) },
+	{ "--matrix", MANY, NULL, NULL, offsetof(struct command, matrix) },
+	{ "--shrink", SEEDS | REPLAY_SHRINK, NULL, NULL, offsetof(struct command, shrinks) },
+	{ "--quiet", REPLAY, NULL, NULL, offsetof(struct command, quiet) },
+	{ "--trace", ALL & ~REPLAY_SHRINK, NULL, NULL, offsetof(struct command, traces) },
+	{ "--help", ALL, NULL, NULL, offsetof(struct command, helps) },
 };
 
+enum { OPTIONS = sizeof options / sizeof *options };
+
+_Static_assert(OPTIONS <= 32, "a bit for each");
 _Static_assert(WF_JOBS_MAX == 256 && SECONDS_MAX == 86400, "as the texts have it");
 
 static const struct option *find_option(const char *text, size_t length)
 {
-	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+	for (size_t i = 0; i < OPTIONS; i++)
 		if (strlen(options[i].name) == length &&
 		    strncmp(options[i].name, text, length) == 0)
 			return &options[i];
@@ -167,6 +194,7 @@ static int read_option(struct command *command, char **arguments)
 
 	if (!option)
 		return (void)complain(command, arguments[0], "is no option; see --help"), 0;
+	command->given |= UINT32_C(1) << (option - options);
 	if (option->read) {
 		if (value && option->read(command, value))
 			return is_joined ? 1 : 2;
@@ -178,23 +206,52 @@ static int read_option(struct command *command, char **arguments)
 	return 1;
 }
 
+static enum mode mode_of(const struct command *command)
+{
+	if (command->replays)
+		return command->shrinks ? REPLAY_SHRINK : command->checks ? REPLAY_TWICE : REPLAY;
+	if (command->fails_allocations)
+		return ALLOCATIONS;
+	return command->checks ? SEEDS_TWICE : SEEDS;
+}
+
+/* The options that have chosen it. */
+static const char *mode_name(enum mode mode)
+{
+	switch (mode) {
+	case SEEDS:
+		return "a run of many seeds";
+	case SEEDS_TWICE:
+		return "--check-determinism";
+	case ALLOCATIONS:
+		return "--allocations";
+	case REPLAY:
+		return "--replay";
+	case REPLAY_TWICE:
+		return "--replay with --check-determinism";
+	case REPLAY_SHRINK:
+		return "--replay with --shrink";
+	}
+	return "";
+}
+
 /* What does not go together. 0, or the exit status. */
 static int check_command(const struct command *command)
 {
-	if (!command->replays && (command->stop_at || command->allocation || command->quiet))
-		return complain(command, "--stop-at, --allocation and --quiet",
-				"are for --replay; name the seed with it");
-	if (command->replays && command->has_seeds)
-		return complain(command, "--replay and --seeds",
-				"are two ways to name seeds; take one");
+	enum mode mode = mode_of(command);
+	char remedy[128];
+
+	for (uint32_t i = 0; i < OPTIONS; i++) {
+		if (!(command->given >> i & 1) || options[i].modes & mode)
+			continue;
+		(void)snprintf(remedy, sizeof remedy, "is not for %s; %s", mode_name(mode),
+			       options[i].modes == REPLAY ? "give it with --replay SEED" :
+							    "leave one of them away");
+		return complain(command, options[i].name, remedy);
+	}
 	if (command->hashes && command->seconds)
 		return complain(command, "--hashes and --time-limit",
 				"do not go together; limit the seeds by --seeds");
-	if (command->fails_allocations &&
-	    (command->checks || command->hashes || command->shrinks || command->replays))
-		return complain(command, "--allocations",
-				"runs the first of --seeds again and again; leave --replay, "
-				"--check-determinism, --hashes and --shrink away");
 	return 0;
 }
 
@@ -307,6 +364,9 @@ static int run_seeds(const struct command *command)
 			(void)wf_shrink(command->scenario, findings.failed[0].outcome.seed,
 					batch.run_seconds);
 	}
+	if (command->traces && findings.failures == 0)
+		printf("no seed failed, so there is no trace to show; --replay SEED shows that of "
+		       "one\n");
 	if (findings.runs >= SEEDS_FOR_POINTS)
 		never = wf_report_points(command->first, command->end);
 	return findings.failures || never ? EXIT_FAILED : 0;
@@ -331,12 +391,27 @@ static int run_allocations(const struct command *command)
 	return findings.failures ? EXIT_FAILED : 0;
 }
 
+/* What was asked for and did not come about. */
+static void report_missed(const struct command *command, const struct weft_sim *sim)
+{
+	uint64_t steps = sim->world->steps;
+	uint64_t allocations = sim->world->faults.all[WF_SIM_ALLOCATE];
+
+	if (steps < command->stop_at)
+		printf("--stop-at %" PRIu64 " was not reached: the run has %" PRIu64 " steps\n",
+		       command->stop_at, steps);
+	if (allocations < command->allocation)
+		printf("--allocation %" PRIu64 " was not reached: the run has %" PRIu64
+		       " allocations\n",
+		       command->allocation, allocations);
+}
+
 static void end_replay(void *user, const struct weft_sim *sim, const struct wf_outcome *outcome)
 {
 	const struct command *command = user;
 
-	(void)sim;
 	wf_report_outcome(command->program, outcome);
+	report_missed(command, sim);
 	if (outcome->failure == WF_FAILURE_NONE)
 		return;
 	(void)fflush(NULL); /* nobody is left to tell */
@@ -363,15 +438,22 @@ static int replay(struct command *command)
 
 static int run_command(struct command *command)
 {
-	if (command->replays) {
+	if (command->replays)
 		command->last_seed = command->first_seed;
-		if (command->shrinks)
-			return wf_shrink(command->scenario, command->first_seed,
-					 (uint32_t)command->run_seconds);
-		if (!command->checks)
-			return replay(command);
+	switch (mode_of(command)) {
+	case SEEDS:
+	case SEEDS_TWICE:
+	case REPLAY_TWICE:
+		return run_seeds(command);
+	case ALLOCATIONS:
+		return run_allocations(command);
+	case REPLAY:
+		return replay(command);
+	case REPLAY_SHRINK:
+		return wf_shrink(command->scenario, command->first_seed,
+				 (uint32_t)command->run_seconds);
 	}
-	return command->fails_allocations ? run_allocations(command) : run_seeds(command);
+	return EXIT_USAGE;
 }
 
 int weft_sim_main_(int argc, char **argv, weft_sim_scenario *scenario, struct weft_point_ *first,
