@@ -48,7 +48,7 @@ LIBC = {
     "http": "",
     "runtime": """
         __errno_location aligned_alloc calloc free getenv malloc realloc
-        snprintf strchr strcmp strcspn strlen strncmp strtoull vsnprintf
+        snprintf strchr strcmp strcspn strlen strncmp strsignal strspn strtoull vsnprintf
         fflush fprintf fputc fwrite isatty printf putc putchar puts stderr stdout
         _exit alarm dup2 fork ftruncate kill lseek memfd_create nanosleep prctl pread waitpid
         clock_gettime inet_pton

@@ -74,7 +74,8 @@ void wf_process_judge(struct wf_failed *failed, int status)
 	} else if (words)
 		(void)snprintf(text, room, "%.*s", (int)strcspn(words, "\n"), words);
 	else if (WIFSIGNALED(status))
-		(void)snprintf(text, room, "signal %d", WTERMSIG(status));
+		(void)snprintf(text, room, "signal %d (%s)", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)));
 	else
 		(void)snprintf(text, room, "exit status %d", WEXITSTATUS(status));
 }

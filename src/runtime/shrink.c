@@ -23,9 +23,22 @@ struct shrinking {
 
 /* ---- Trying ---------------------------------------------------------------------------------- */
 
+/* Less going wrong changes how many things are left, and not what happens to them. */
+static bool is_same_but_for_numbers(const char *a, const char *b)
+{
+	static const char digits[] = "0123456789";
+
+	for (;; a++, b++) {
+		a += strspn(a, digits);
+		b += strspn(b, digits);
+		if (*a != *b || !*a)
+			return *a == *b;
+	}
+}
+
 static bool is_same(const struct wf_outcome *a, const struct wf_outcome *b)
 {
-	return a->failure == b->failure && strcmp(a->text, b->text) == 0 &&
+	return a->failure == b->failure && is_same_but_for_numbers(a->text, b->text) &&
 	       strcmp(a->site, b->site) == 0;
 }
 
@@ -153,10 +166,33 @@ static void print_operation(uint8_t op)
 		putchar(*name >= 'a' && *name <= 'z' ? *name - 'a' + 'A' : *name);
 }
 
+static bool is_namesake(const struct weft_sim *sim, uint32_t number)
+{
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		if (i != number && strcmp(sim->hosts[i].name, sim->hosts[number].name) == 0)
+			return true;
+	return false;
+}
+
+/* The name that it has; one that others have, too, says little. */
+static void print_host(const struct weft_sim *sim, uint32_t number)
+{
+	uint32_t ipv4 = number < sim->host_count ? sim->world->net.hosts[number].ipv4 : 0;
+
+	if (ipv4 == 0)
+		printf(", NULL");
+	else if (is_namesake(sim, number))
+		printf(", %s /* %u.%u.%u.%u */", sim->hosts[number].name, ipv4 >> 24,
+		       ipv4 >> 16 & 255, ipv4 >> 8 & 255, ipv4 & 255);
+	else
+		printf(", %s", sim->hosts[number].name);
+}
+
 static void print_fault(const struct weft_sim *sim, const struct wf_sim_fault *fault)
 {
-	printf("\tweft_sim_fail_nth(sim, %s, ",
-	       fault->host < sim->host_count ? sim->hosts[fault->host].name : "NULL");
+	printf("\tweft_sim_fail_nth(sim");
+	print_host(sim, fault->host);
+	printf(", ");
 	print_operation(fault->op);
 	if (fault->error < 0)
 		printf(", %" PRIu64 ", -%s);\n", fault->count, weft_error_name(fault->error));
@@ -166,33 +202,67 @@ static void print_fault(const struct weft_sim *sim, const struct wf_sim_fault *f
 
 static void print_mishap(const struct weft_sim *sim, const struct wf_mishap *mishap)
 {
-	const char *from = sim->hosts[mishap->from].name, *to = sim->hosts[mishap->to].name;
-
-	switch (mishap->kind) {
-	case WF_MISHAP_FAULT:
+	if (mishap->kind == WF_MISHAP_FAULT) {
 		print_fault(sim, &mishap->fault);
-		break;
-	case WF_MISHAP_CUT:
-		printf("\tweft_sim_cut_during(sim, %s, %s, %" PRId64 ", %" PRId64 ");\n", from, to,
-		       mishap->begin, mishap->end);
-		break;
-	case WF_MISHAP_RESET:
-		printf("\tweft_sim_reset_at(sim, %s, %s, %" PRId64 ");\n", from, to, mishap->begin);
-		break;
+		return;
 	}
+	printf("\tweft_sim_%s(sim", mishap->kind == WF_MISHAP_CUT ? "cut_during" : "reset_at");
+	print_host(sim, mishap->from);
+	print_host(sim, mishap->to);
+	printf(", %" PRId64, mishap->begin);
+	if (mishap->kind == WF_MISHAP_CUT)
+		printf(", %" PRId64, mishap->end);
+	printf(");\n");
 }
 
-static void print_link(const struct weft_sim *sim, uint32_t from, uint32_t to)
+static bool is_same_link(const struct wf_sim_link *a, const struct wf_sim_link *b)
 {
-	const struct wf_sim_link *link = wf_sim_net_link(&sim->world->net, from, to);
+	return a->latency_min_ns == b->latency_min_ns && a->latency_max_ns == b->latency_max_ns &&
+	       a->bandwidth_bytes == b->bandwidth_bytes && a->segment_min == b->segment_min &&
+	       a->segment_max == b->segment_max && a->capacity_bytes == b->capacity_bytes;
+}
 
-	if (from == to || sim->set_links[from] >> to & 1)
+/* Whether every link is like the first, and none the scenario's. */
+static bool are_same_links(const struct weft_sim *sim)
+{
+	const struct wf_sim_link *first = wf_sim_net_link(&sim->world->net, 0, 1);
+
+	for (uint32_t a = 0; a < sim->host_count; a++)
+		for (uint32_t b = 0; b < sim->host_count; b++)
+			if (a != b &&
+			    ((sim->set_links[a] >> b & 1) ||
+			     !is_same_link(wf_sim_net_link(&sim->world->net, a, b), first)))
+				return false;
+	return true;
+}
+
+/* Between hosts of those numbers; one that is none stands for every host. */
+static void print_link(const struct weft_sim *sim, uint32_t from, uint32_t to,
+		       const struct wf_sim_link *link)
+{
+	printf("\tweft_sim_link_set(sim");
+	print_host(sim, from);
+	print_host(sim, to);
+	printf(", &(struct weft_sim_link){ %" PRId64 ", %" PRId64 ", %" PRIu64 ", %u, %u, %u });\n",
+	       link->latency_min_ns, link->latency_max_ns, link->bandwidth_bytes, link->segment_min,
+	       link->segment_max, link->capacity_bytes);
+}
+
+/* Those that swarm mode has set. */
+static void print_links(const struct weft_sim *sim)
+{
+	struct wf_sim_net *net = &sim->world->net;
+
+	if (!sim->is_swarm || sim->host_count < 2)
 		return;
-	printf("\tweft_sim_link_set(sim, %s, %s, &(struct weft_sim_link){ %" PRId64 ", %" PRId64
-	       ", %" PRIu64 ", %u, %u, %u });\n",
-	       sim->hosts[from].name, sim->hosts[to].name, link->latency_min_ns,
-	       link->latency_max_ns, link->bandwidth_bytes, link->segment_min, link->segment_max,
-	       link->capacity_bytes);
+	if (are_same_links(sim)) {
+		print_link(sim, WF_SIM_ANY_HOST, WF_SIM_ANY_HOST, wf_sim_net_link(net, 0, 1));
+		return;
+	}
+	for (uint32_t a = 0; a < sim->host_count; a++)
+		for (uint32_t b = 0; b < sim->host_count; b++)
+			if (a != b && !(sim->set_links[a] >> b & 1))
+				print_link(sim, a, b, wf_sim_net_link(net, a, b));
 }
 
 static void print_world(const struct weft_sim *sim)
@@ -204,9 +274,7 @@ static void print_world(const struct weft_sim *sim)
 		printf("\tweft_sim_credit(sim, %u);\n", sim->credit);
 	if (sim->world->net.harsh_resets)
 		printf("\tweft_sim_harsh_resets(sim, true);\n");
-	for (uint32_t a = 0; sim->is_swarm && a < sim->host_count; a++)
-		for (uint32_t b = 0; b < sim->host_count; b++)
-			print_link(sim, a, b);
+	print_links(sim);
 }
 
 /* The world is made once more, and not run, to know what is in it. */

@@ -12,6 +12,6 @@
 #include <stdint.h>
 #include <weft/sim.h>
 
-/* Shrinks a seed, whose runs may take so many seconds each, and prints the rest as lines of a scenario. Returns the exit status: 1, or 0 if the seed
- * does not fail. */
+/* Shrinks a seed, whose runs may take so many seconds each, and prints the rest as lines of a scenario.
+ * Returns the exit status: 1, or 0 if the seed does not fail. */
 int wf_shrink(weft_sim_scenario *scenario, uint64_t seed, uint32_t seconds);

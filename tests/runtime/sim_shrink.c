@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Failing seeds are shrunk to what they need. */
 #include "runtime/lonely.h"
+#include "runtime/sim.h"
 
 #include <signal.h>
 
@@ -88,6 +89,64 @@ WF_TEST(mishaps_are_moved)
 {
 	function = listen_often;
 	ck_assert_int_ge(shrink_all(lonely_in_swarm, "--seeds 2001..4000", 2), 3);
+}
+
+static int leak_on_failure(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 40; i++) {
+		struct weft_listener *kept, *second;
+
+		if (weft_listen("10.0.0.1:0", NULL, &kept) < 0)
+			continue;
+		if (weft_listen("10.0.0.1:0", NULL, &second) < 0)
+			continue; /* without closing the first */
+		weft_listener_close(second);
+		weft_listener_close(kept);
+	}
+	return 0;
+}
+
+/* A failure is the same one when less is left: the number of what leaks is no part of it. */
+WF_TEST(leak_shrinks)
+{
+	function = leak_on_failure;
+	(void)expect(lonely_in_swarm, "--seeds 1..60 --jobs 1 --shrink", 1, "\n1 of ");
+}
+
+static void three_in_swarm(struct weft_sim *sim)
+{
+	weft_sim_host(sim, "node", "10.0.0.1", succeed, NULL);
+	weft_sim_host(sim, "node", "10.0.0.2", give_up, NULL);
+	weft_sim_host(sim, "judge", "10.0.0.3", succeed, NULL);
+	weft_sim_swarm(sim);
+}
+
+static void three_with_a_link(struct weft_sim *sim)
+{
+	static const struct weft_sim_link link = { .latency_min_ns = WEFT_SECOND };
+
+	three_in_swarm(sim);
+	weft_sim_link_set(sim, NULL, sim->hosts, &link);
+}
+
+/* A plain world is told in one line. Where the scenario has set a link the others are told one by one, and
+ * hosts of one name by their addresses. */
+WF_TEST(plain_links_are_printed)
+{
+	static const char plain[] =
+		"&(struct weft_sim_link){ 1000000, 1000000, 0, 1048576, 1048576, 0 });\n";
+	const char *text = expect(three_in_swarm, "--replay 1 --shrink", 1,
+				  "\tweft_sim_link_set(sim, NULL, NULL, &");
+	char line[256];
+
+	ck_assert_str_eq(strstr(text, "&(struct"), plain);
+	text = expect(three_with_a_link, "--replay 1 --shrink", 1, "");
+	snprintf(line, sizeof line, "\tweft_sim_link_set(sim, judge, node /* 10.0.0.2 */, %s",
+		 plain);
+	ck_assert_ptr_nonnull(strstr(text, line));
+	ck_assert_ptr_null(strstr(text, "NULL"));
+	ck_assert_ptr_null(strstr(text, "10.0.0.1 */, &"));
 }
 
 /* What a run fails of by itself needs no mishap. */
