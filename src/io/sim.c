@@ -163,6 +163,8 @@ uint8_t wf_sim_host(const struct wf_sim *sim)
 
 void wf_sim_trace(struct wf_sim *sim, const char *format, ...)
 {
+	uint8_t host = wf_sim_host(sim);
+	const char *name;
 	char text[256];
 	va_list arguments;
 
@@ -171,8 +173,13 @@ void wf_sim_trace(struct wf_sim *sim, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof text, format, arguments); /* cut, at worst */
 	va_end(arguments);
-	wf_say("%10llu %14lld ns  host %u  %s", (unsigned long long)sim->steps, (long long)sim->now,
-	       wf_sim_host(sim), text);
+	name = sim->net.hosts[host].name;
+	if (name)
+		wf_say("%10llu %14lld ns  %-8s %s", (unsigned long long)sim->steps,
+		       (long long)sim->now, name, text);
+	else
+		wf_say("%10llu %14lld ns  host %u  %s", (unsigned long long)sim->steps,
+		       (long long)sim->now, host, text);
 }
 
 static void fail(struct wf_sim *sim, const char *why)

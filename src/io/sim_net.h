@@ -46,6 +46,7 @@ struct wf_sim_link {
 };
 
 struct wf_sim_host {
+	const char *name;		/* for traces; NULL: by number */
 	uint32_t ipv4;			/* in host order; also fd00:: and this */
 	uint32_t descriptors_max;	/* default 20,000 */
 	uint32_t descriptors;		/* in use */

@@ -89,6 +89,7 @@ struct weft_sim_host *weft_sim_host_at(struct weft_sim *sim, const char *name, c
 	if (number < 0)
 		wf_panic("no simulated host \"%s\" with the address %s: %s", name, address,
 			 weft_error_name(number));
+	sim->world->net.hosts[number].name = name;
 	*host = (struct weft_sim_host){ .name = name,
 					.site = site,
 					.function_name = function_name,

@@ -45,6 +45,14 @@ const char *wf_failure_name(enum wf_failure failure)
 
 /* ---- Failing --------------------------------------------------------------------------------- */
 
+/* The tasks, and which of the hosts there is which. */
+static void list_tasks(const struct weft_sim *sim)
+{
+	wf_dump(wf_worker);
+	for (uint32_t i = 0; i < sim->host_count; i++)
+		wf_say("  host %u is \"%s\"", i, sim->hosts[i].name);
+}
+
 static void note_state(const struct weft_sim *sim)
 {
 	sim->outcome->steps = sim->world->steps;
@@ -68,7 +76,7 @@ _Noreturn static void fail(struct weft_sim *sim, enum wf_failure failure, const 
 	va_end(arguments);
 	(void)snprintf(outcome->site, sizeof outcome->site, "%s", site);
 	if (wf_worker)
-		wf_dump(wf_worker);
+		list_tasks(sim);
 	if (sim->what->ended)
 		sim->what->ended(sim->what->user, sim, outcome);
 	(void)fflush(NULL); /* what the program wrote; nobody is left to tell */
@@ -250,7 +258,7 @@ static void on_step(struct wf_sim *world, const struct wf_task *next)
 	for (uint32_t i = 0; i < sim->checks.count; i++)
 		sim->checks.list[i].action(sim, sim->checks.list[i].arg);
 	if (world->steps == sim->what->stop_at) {
-		wf_dump(wf_worker);
+		list_tasks(sim);
 		(void)raise(SIGTRAP); /* without a debugger this ends the process */
 	}
 }

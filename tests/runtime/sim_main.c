@@ -182,6 +182,7 @@ WF_TEST(step_is_stopped_at)
 
 	ck_assert_int_eq(simulated->signal, SIGTRAP);
 	ck_assert_ptr_nonnull(strstr(simulated->text, "task \"serve\""));
+	ck_assert_ptr_nonnull(strstr(simulated->text, "weft:   host 1 is \"client\"\n"));
 }
 
 /* What a replay should have stopped at, or failed, and did not come to, is said at its end. */
@@ -213,10 +214,11 @@ WF_TEST(trace_without_failure_is_told)
 	(void)expect(lonely, "--seeds 1..5 --trace", 0, "no seed failed");
 }
 
-/* A replay shows what happens. */
+/* A replay shows what happens, and on which host. */
 WF_TEST(replay_is_traced)
 {
-	(void)expect(asking, "--replay 1", 0, "connect");
+	(void)expect(asking, "--replay 1", 0, " client   connect fd ");
+	(void)expect(asking, "--replay 1", 0, " server   accept fd ");
 }
 
 WF_MAIN("runtime/sim_main")
