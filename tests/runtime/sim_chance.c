@@ -27,6 +27,17 @@ WF_TEST(nth_operation_fails)
 	EXPECT_SOUND(dial_three_times, fail_second);
 }
 
+static void fail_second_of_all(struct weft_sim *sim)
+{
+	weft_sim_fail_nth(sim, NULL, WEFT_SIM_CONNECT, 2, -ENOBUFS);
+}
+
+/* Without a host it is the operation of that number on any of them. */
+WF_TEST(nth_operation_of_any_host_fails)
+{
+	EXPECT_SOUND(dial_three_times, fail_second_of_all);
+}
+
 static void fail_from_second(struct weft_sim *sim)
 {
 	weft_sim_fail_from(sim, client_host, WEFT_SIM_SOCKET, 2, -ENOBUFS);
