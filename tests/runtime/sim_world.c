@@ -366,7 +366,7 @@ WF_TEST(impossible_worlds_are_refused)
 		  "weft_sim_fail_nth(receive, ..., 104): an error is a negative" },
 		{ fail_with_nothing, "weft_sim_fail_from(send, ..., 0): an error is a negative" },
 		{ fail_before_the_first, "operations are counted from 1" },
-		{ fail_the_unknown, "there is no operation 15" },
+		{ fail_the_unknown, "there is no operation 16" },
 		{ link_backwards, "latency_min_ns is 2000, and latency_max_ns 1000" },
 		{ link_in_the_past, "a latency of -1 to 0 ns is none" },
 		{ link_small_segments, "segment_min is 100, and segment_max 10" },
