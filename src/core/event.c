@@ -5,8 +5,6 @@
 #include "core/line.h"
 #include "core/select.h"
 
-#include <errno.h>
-
 void weft_event_set(struct weft_event *event)
 {
 	event->set = true;
@@ -20,12 +18,9 @@ void weft_event_clear(struct weft_event *event)
 
 int weft_event_wait(struct weft_event *event)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r < 0 || event->set)
 		return r;
 	return wf_line_wait(&event->line, task, event, WF_WAIT_EVENT);

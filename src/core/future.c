@@ -38,12 +38,9 @@ int weft_future_fail(struct weft_future *future, int code)
 
 int weft_future_await(struct weft_future *future, void **ret_value)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r == 0)
 		r = future->settled ? future->code :
 				      wf_line_wait(&future->line, task, future, WF_WAIT_FUTURE);

@@ -142,13 +142,10 @@ static bool is_answered(struct weft_gen *gen, const struct wf_task *task, int *r
 
 int weft_gen_next(struct weft_gen *gen, void **ret_value)
 {
-	struct wf_task *task = wf_task_self();
+	struct wf_task *task;
 	struct ask ask;
-	int r;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r < 0 || is_answered(gen, task, &r))
 		return r;
 	if (gen->yielder.first && gen->offers) {

@@ -9,7 +9,6 @@
 #include "base/assert.h"
 #include "core/line.h"
 
-#include <errno.h>
 #include <string.h>
 
 static _Noreturn void refuse_set(const struct wf_task *task)
@@ -38,12 +37,9 @@ uint64_t weft_latest_get(const struct weft_latest *latest, void *ret_value)
 
 int weft_latest_wait(struct weft_latest *latest, uint64_t *seen, void *ret_value)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r == 0 && latest->version == *seen)
 		r = latest->closed ? WEFT_ECLOSED :
 				     wf_line_wait(&latest->line, task, latest, WF_WAIT_LATEST);

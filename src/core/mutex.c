@@ -21,12 +21,9 @@ static bool take(struct weft_mutex *mutex, struct wf_task *task)
 
 int weft_mutex_lock(struct weft_mutex *mutex)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r < 0 || take(mutex, task))
 		return r;
 	if (mutex->owner == task)

@@ -127,8 +127,8 @@ static int wait_for_one(struct wf_task *task, struct weft_case *cases, int count
 
 int weft_select(struct weft_case *cases, int count)
 {
-	struct wf_task *task = wf_task_self();
-	int r = task ? wf_checkpoint(task) : -EPERM;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
 	if (wf_unlikely(r < 0))
 		return r;

@@ -12,12 +12,9 @@
 
 int weft_semaphore_acquire(struct weft_semaphore *semaphore)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r < 0 || weft_semaphore_try_acquire(semaphore) == 0)
 		return r;
 	return wf_line_wait(&semaphore->line, task, semaphore, WF_WAIT_SEMAPHORE);

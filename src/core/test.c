@@ -8,12 +8,9 @@
 
 int weft_test_wait_idle(void)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	return r < 0 ? r : wf_line_wait(&task->worker->idlers, task, NULL, WF_WAIT_IDLE);
 }
 

@@ -5,8 +5,6 @@
 #include "base/assert.h"
 #include "core/line.h"
 
-#include <errno.h>
-
 void weft_wait_group_add(struct weft_wait_group *group, uint32_t count)
 {
 	wf_assert(count <= UINT32_MAX - group->count);
@@ -30,12 +28,9 @@ void weft_wait_group_done(struct weft_wait_group *group)
 
 int weft_wait_group_wait(struct weft_wait_group *group)
 {
-	struct wf_task *task = wf_task_self();
-	int r;
+	struct wf_task *task;
+	int r = wf_checkpoint_self(&task);
 
-	if (!task)
-		return -EPERM;
-	r = wf_checkpoint(task);
 	if (r < 0 || group->count == 0)
 		return r;
 	return wf_line_wait(&group->line, task, group, WF_WAIT_GROUP);

@@ -29,6 +29,7 @@
 #include "core/timer.h"
 #include "core/wait.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -177,6 +178,14 @@ static inline int wf_checkpoint(struct wf_task *task)
 		return wf_checkpoint_slow(task);
 	task->refusals = 0;
 	return 0;
+}
+
+/* The same for the calling task, which `ret_task` is whatever the result: NULL, with -EPERM, outside a task. */
+static inline int wf_checkpoint_self(struct wf_task **ret_task)
+{
+	struct wf_task *task = *ret_task = wf_task_self();
+
+	return wf_likely(task) ? wf_checkpoint(task) : -EPERM;
 }
 
 /* As wf_checkpoint, for a call that waits in any case, so need not be charged: if it returns 0, no other
