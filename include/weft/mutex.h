@@ -2,7 +2,8 @@
 /*
  * A mutex keeps other tasks out of what must not be seen half done, across checkpoints: between two
  * checkpoints a task runs alone anyway, and needs none. It belongs to one worker, needs no clean-up,
- * and must outlive its waiters. The task that has locked it unlocks it, before it ends.
+ * and must outlive its waiters. The task that has locked it unlocks it, before it ends: one that does not
+ * ends the program.
  */
 #pragma once
 

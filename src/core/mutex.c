@@ -3,6 +3,9 @@
  * A mutex: its owner, and the line of those who want to be that. While somebody is in line there is
  * an owner, because unlocking makes one of the first in line. So a task that finds no owner may take
  * the mutex without looking at the line, and passes nobody.
+ *
+ * Each task counts the mutexes it owns. It must own none when it ends: its control block will be that of
+ * another task, which would be the owner then.
  */
 #include "core/mutex.h"
 
@@ -11,11 +14,17 @@
 
 #include <errno.h>
 
+static inline void give_to(struct weft_mutex *mutex, struct wf_task *task)
+{
+	mutex->owner = task;
+	task->mutexes++;
+}
+
 static bool take(struct weft_mutex *mutex, struct wf_task *task)
 {
 	if (mutex->owner)
 		return false;
-	mutex->owner = task;
+	give_to(mutex, task);
 	return true;
 }
 
@@ -67,8 +76,9 @@ void weft_mutex_unlock(struct weft_mutex *mutex)
 	if (wf_unlikely(!task || mutex->owner != task))
 		refuse_unlock(mutex->owner, task);
 	mutex->owner = NULL;
+	task->mutexes--;
 	if (!first)
 		return;
-	mutex->owner = first->waiter->task;
+	give_to(mutex, first->waiter->task);
 	wf_line_settle(first, 0);
 }

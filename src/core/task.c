@@ -36,8 +36,8 @@ static struct wf_task *take_block(struct weft_worker *worker)
 	if (chunk->free.head) {
 		task = wf_container(wf_queue_pop(&chunk->free), struct wf_task, ready);
 	} else {
-		task = &chunk->tasks[chunk->fresh];
-		task->number = chunk->fresh++;
+		task = &chunk->tasks[chunk->fresh++];
+		task->page = (uint8_t)(((char *)task - (char *)chunk) / WF_CHUNK_PAGE);
 		worker->blocks++;
 	}
 	if (wf_unlikely(++chunk->used == WF_CHUNK_TASKS)) {
@@ -124,6 +124,7 @@ static void fill(struct wf_task *task, struct weft_worker *worker, uint8_t host,
 	task->waiter = NULL;
 	task->worker = worker;
 	task->refusals = 0;
+	task->mutexes = 0;
 	task->priority = WEFT_PRIORITY_NORMAL;
 	task->host = host;
 	task->copy_bytes = 0;
@@ -187,13 +188,22 @@ int weft_spawn_copy_at(struct weft_scope *scope, weft_function *function, const 
 	return 0;
 }
 
+static _Noreturn void refuse_end(const struct wf_task *task)
+{
+	if (task->scope != task->home)
+		wf_panic("task \"%s\" (spawned at %s) returned with the scope opened at %s still "
+			 "open; close it first",
+			 task->name, task->site, task->scope->site);
+	wf_panic(
+		"task \"%s\" (spawned at %s) returned with a mutex still locked, which no other task "
+		"can unlock; unlock it first",
+		task->name, task->site);
+}
+
 void wf_task_assert_closed(const struct wf_task *task)
 {
-	if (wf_likely(task->scope == task->home))
-		return;
-	wf_panic("task \"%s\" (spawned at %s) returned with the scope opened at %s still open; "
-		 "close it first",
-		 task->name, task->site, task->scope->site);
+	if (wf_unlikely(task->scope != task->home || task->mutexes > 0))
+		refuse_end(task);
 }
 
 void wf_task_end(struct wf_task *task, int result)

@@ -30,9 +30,10 @@ struct wf_task {
 	struct wf_waiter *waiter; /* while it is suspended in wf_wait */
 	struct weft_worker *worker;
 	uint16_t refusals; /* checkpoints in a row that were refused */
-	uint16_t number;   /* in its chunk */
+	uint8_t mutexes;   /* that it has locked, modulo 256 */
 	uint8_t priority;  /* enum weft_priority */
 	uint8_t host;	   /* of a simulated network: where it runs, as its scope does */
+	uint8_t page;	   /* of its chunk that it lies in, from 0 */
 
 	/* What its birth and its death touch. */
 	uint16_t copy_bytes;	      /* length of `arg` if it is the task's own copy, else 0 */
@@ -53,7 +54,11 @@ _Static_assert(sizeof(struct wf_task) / WF_CACHE_LINE == 2, "two cache lines");
  * a chunk costs no more memory than it has had tasks. A chunk that has become free is unmapped after a
  * while, with the stacks that nobody needs.
  */
-enum { WF_CHUNK_BYTES = 64 * 1024, WF_CHUNK_TASKS = WF_CHUNK_BYTES / sizeof(struct wf_task) - 1 };
+enum {
+	WF_CHUNK_BYTES = 64 * 1024,
+	WF_CHUNK_TASKS = WF_CHUNK_BYTES / sizeof(struct wf_task) - 1,
+	WF_CHUNK_PAGE = 4096, /* or a part of a page, where those are larger */
+};
 
 struct wf_task_chunk {
 	_Alignas(sizeof(
@@ -65,18 +70,21 @@ struct wf_task_chunk {
 	struct wf_task tasks[];
 };
 
+/* The chunk of a block, which begins with a page. */
 static inline struct wf_task_chunk *wf_task_chunk_of(const struct wf_task *task)
 {
-	uintptr_t first = (uintptr_t)(task - task->number);
+	uintptr_t page = (uintptr_t)task & ~(uintptr_t)(WF_CHUNK_PAGE - 1);
 
-	return (struct wf_task_chunk *)(first - offsetof(struct wf_task_chunk, tasks));
+	return (struct wf_task_chunk *)(page - (uintptr_t)task->page * WF_CHUNK_PAGE);
 }
 
 /* Names a task by a number that is never 0. Unlike its address it is the same in each run that spawns the
  * same tasks. It goes on to the next one in the same block. Not of a worker's keeper. */
 static inline uint64_t wf_task_id(const struct wf_task *task)
 {
-	return wf_task_chunk_of(task)->serial << 16 | task->number;
+	const struct wf_task_chunk *chunk = wf_task_chunk_of(task);
+
+	return chunk->serial << 16 | (uint64_t)(task - chunk->tasks);
 }
 
 /* Starts a task for something that the scope counts already: as weft_spawn_at, but a stop of the scope
@@ -84,7 +92,7 @@ static inline uint64_t wf_task_id(const struct wf_task *task)
 int wf_task_start(struct weft_scope *scope, weft_function *function, void *arg, const char *site,
 		  const char *name);
 
-/* Ends the program if the task has a scope open, though its function has returned. */
+/* Ends the program if the task has a scope open, or a mutex locked, though its function has returned. */
 void wf_task_assert_closed(const struct wf_task *task);
 
 /* Ends a task that returned `result`: checks its stack and its scopes, tells its scope, and frees

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <weft/condition.h>
 
 static struct weft_mutex mutex = WEFT_MUTEX_INIT;
 static char log_text[64];
@@ -136,6 +137,93 @@ WF_TEST(needless_unlock_aborts)
 
 	ck_assert_int_eq(child.signal, SIGABRT);
 	ck_assert_ptr_nonnull(strstr(child.errors, "\"main\""));
+}
+
+static struct weft_condition changed = WEFT_CONDITION_INIT;
+
+static int end_after_lock(void *arg)
+{
+	(void)arg;
+	return weft_mutex_lock(&mutex);
+}
+
+static int end_after_try_lock(void *arg)
+{
+	(void)arg;
+	return weft_mutex_try_lock(&mutex);
+}
+
+static int end_after_relock(void *arg)
+{
+	int r = weft_mutex_lock(&mutex);
+
+	(void)arg;
+	return r < 0 ? r : weft_condition_wait(&changed, &mutex);
+}
+
+/* Has the task named "heir" end with the mutex; it had to wait for that if it could. */
+static int let_end(weft_function *function)
+{
+	struct weft_scope scope;
+
+	wf_assert_result(weft_mutex_lock(&mutex), 0);
+	weft_scope_open(&scope);
+	if (function == end_after_try_lock)
+		weft_mutex_unlock(&mutex);
+	wf_assert_result(weft_spawn_at(&scope, function, NULL, "heir.c:1", "heir"), 0);
+	settle();
+	if (mutex.owner == wf_task_self())
+		weft_mutex_unlock(&mutex);
+	settle();
+	weft_condition_signal(&changed);
+	return weft_scope_close(&scope);
+}
+
+static int let_end_after_lock(void *arg)
+{
+	(void)arg;
+	return let_end(end_after_lock);
+}
+
+static int let_end_after_try_lock(void *arg)
+{
+	(void)arg;
+	return let_end(end_after_try_lock);
+}
+
+static int let_end_after_relock(void *arg)
+{
+	(void)arg;
+	return let_end(end_after_relock);
+}
+
+/* A task that ends with a mutex ends the program, which names it, however it has come to the mutex: its
+ * control block would be that of another task, which would have the mutex then. */
+WF_TEST(ending_with_a_mutex_aborts)
+{
+	weft_function *const ways[] = { let_end_after_lock, let_end_after_try_lock,
+					let_end_after_relock, end_after_lock };
+
+	for (int i = 0; i < 4; i++) {
+		weft_function *function = ways[i];
+		struct wf_child child = wf_child(run_task, &function);
+
+		ck_assert_int_eq(child.signal, SIGABRT);
+		ck_assert_ptr_nonnull(strstr(child.errors, "with a mutex still locked"));
+		ck_assert_ptr_nonnull(strstr(
+			child.errors, i < 3 ? "\"heir\" (spawned at heir.c:1)" : "\"main\""));
+	}
+}
+
+/* A task may have many mutexes, and unlock them in any order. */
+WF_TASK_TEST(many_mutexes_are_counted)
+{
+	static struct weft_mutex many[300];
+
+	for (int i = 0; i < 300; i++)
+		wf_assert_result(weft_mutex_lock(&many[i]), 0);
+	for (int i = 0; i < 300; i++)
+		weft_mutex_unlock(&many[i]);
 }
 
 /* ---- The line -------------------------------------------------------------------------------- */
