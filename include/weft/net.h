@@ -69,7 +69,8 @@ int weft_listen(const char *address, const struct weft_listen_options *options,
  * WEFT_ECLOSED if it is closed meanwhile. */
 int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn) WEFT_MUST_USE;
 
-/* The address listened on, with the real port if 0 was asked for. Never suspends. */
+/* The address listened on, with the real port if 0 was asked for. Never suspends. WEFT_ECLOSED while a task
+ * still waits on a listener that was closed; -EPERM on another worker. */
 int weft_listener_address(struct weft_listener *listener,
 			  struct weft_address *ret_address) WEFT_MUST_USE;
 
@@ -122,7 +123,8 @@ int weft_write(struct weft_conn *conn, const void *buffer, size_t bytes,
 int weft_writev(struct weft_conn *conn, const struct iovec *vector, int count,
 		size_t *ret_done) WEFT_MUST_USE;
 
-/* Ends the output: the peer reads to the end of the file, and may go on sending. Never suspends. */
+/* Ends the output: the peer reads to the end of the file, and may go on sending. Never suspends. -ENOTCONN;
+ * WEFT_ECLOSED after weft_finish; -EPERM on another worker. */
 int weft_shutdown(struct weft_conn *conn) WEFT_MUST_USE;
 
 /* Sends the last bytes and ends the connection, in as few segments as that takes: when all input
@@ -137,7 +139,8 @@ int weft_finish(struct weft_conn *conn, const void *buffer, size_t bytes) WEFT_M
  * cannot fail, works in cancelled scopes; NULL is allowed. */
 void weft_close(struct weft_conn *conn);
 
-/* The address of the other end, asked of the kernel at each call. Never suspends. -ENOTCONN. */
+/* The address of the other end, asked of the kernel at each call. Never suspends. -ENOTCONN; WEFT_ECLOSED
+ * after weft_finish; -EPERM on another worker. */
 int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address) WEFT_MUST_USE;
 
 /* The descriptor, still owned by the connection: for getsockopt and the like. Never suspends. */

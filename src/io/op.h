@@ -81,6 +81,15 @@ static inline struct wf_task *wf_file_user(const struct wf_file *file)
 	return task && task->worker == file->worker ? task : NULL;
 }
 
+/* Whether a call that is no operation may use the descriptor: 0; -EPERM on another worker and outside
+ * weft_run; WEFT_ECLOSED. */
+static inline int wf_file_check(const struct wf_file *file)
+{
+	if (file->worker != wf_worker)
+		return -EPERM;
+	return file->fd < 0 ? WEFT_ECLOSED : 0;
+}
+
 /* Whether the operation waits for input, rather than for room. */
 static inline bool wf_op_reads(const struct wf_op *op)
 {

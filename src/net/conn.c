@@ -249,12 +249,10 @@ int weft_shutdown(struct weft_conn *conn)
 {
 	struct wf_file *file = &conn->watch.file;
 	struct wf_poller *poller = file->worker->poller;
-	int r;
+	int r = wf_file_check(file);
 
-	if (file->worker != wf_worker)
-		return -EPERM;
-	if (file->fd < 0)
-		return WEFT_ECLOSED;
+	if (r < 0)
+		return r;
 	r = poller->system->shutdown(poller, file->fd);
 	if (r == 0)
 		wf_op_end(file->writer, -EPIPE); /* a Unix socket reports no event for this */
@@ -332,9 +330,10 @@ void weft_close(struct weft_conn *conn)
 
 int weft_conn_peer(struct weft_conn *conn, struct weft_address *ret_address)
 {
-	struct wf_file *file = &conn->watch.file;
+	const struct wf_file *file = &conn->watch.file;
+	int r = wf_file_check(file);
 
-	return wf_address_of(file->worker->poller, file->fd, true, ret_address);
+	return r < 0 ? r : wf_address_of(file->worker->poller, file->fd, true, ret_address);
 }
 
 int weft_conn_fd(const struct weft_conn *conn)

@@ -207,7 +207,10 @@ int weft_accept(struct weft_listener *listener, struct weft_conn **ret_conn)
 
 int weft_listener_address(struct weft_listener *listener, struct weft_address *ret_address)
 {
-	return wf_address_of(listener->file.worker->poller, listener->file.fd, false, ret_address);
+	const struct wf_file *file = &listener->file;
+	int r = wf_file_check(file);
+
+	return r < 0 ? r : wf_address_of(file->worker->poller, file->fd, false, ret_address);
 }
 
 void weft_listener_close(struct weft_listener *listener)

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
@@ -338,6 +339,47 @@ WF_TEST(local_and_peer_can_fail)
 	wf_assert_result(wf_address_of(&kernel, fd, true, &address), -ENOTCONN);
 	wf_assert_result(wf_address_of(&kernel, -1, false, &address), -EBADF);
 	ck_assert_int_eq(close(fd), 0);
+}
+
+struct foreign {
+	struct weft_listener *listener;
+	struct weft_conn *conn;
+};
+
+static int ask_foreign(void *arg)
+{
+	const struct foreign *foreign = arg;
+	struct weft_address address;
+
+	wf_assert_result(weft_listener_address(foreign->listener, &address), -EPERM);
+	wf_assert_result(weft_conn_peer(foreign->conn, &address), -EPERM);
+	wf_assert_result(weft_shutdown(foreign->conn), -EPERM);
+	return 0;
+}
+
+static void *ask_from_a_thread(void *foreign)
+{
+	(void)ask_foreign(foreign); /* of no worker */
+	wf_assert_result(weft_run(ask_foreign, foreign, NULL), 0);
+	return NULL;
+}
+
+/* On another worker, and on none, a listener and a connection tell nothing, and cannot be shut down. */
+WF_TASK_TEST(another_worker_is_refused)
+{
+	char text[WEFT_ADDRESS_TEXT_MAX];
+	struct foreign foreign = { .listener = wf_listen_loopback(text) };
+	struct weft_address address;
+	struct weft_conn *other;
+	pthread_t thread;
+
+	wf_assert_result(weft_conn_pair(&foreign.conn, &other), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, ask_from_a_thread, &foreign), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	wf_assert_result(weft_conn_peer(foreign.conn, &address), 0);
+	weft_close(foreign.conn);
+	weft_close(other);
+	weft_listener_close(foreign.listener);
 }
 
 WF_MAIN("net/address")

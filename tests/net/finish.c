@@ -91,6 +91,7 @@ WF_TASK_TEST(end_without_data)
 WF_TASK_TEST(afterwards_it_is_closed)
 {
 	const struct iovec vector = { .iov_base = (char[]){ 'x' }, .iov_len = 1 };
+	struct weft_address address;
 	char byte;
 	int peer;
 	struct weft_conn *conn = open_tcp_pair(&peer);
@@ -101,6 +102,7 @@ WF_TASK_TEST(afterwards_it_is_closed)
 	wf_assert_result(weft_write(conn, "x", 1, NULL), WEFT_ECLOSED);
 	wf_assert_result(weft_writev(conn, &vector, 1, NULL), WEFT_ECLOSED);
 	wf_assert_result(weft_shutdown(conn), WEFT_ECLOSED);
+	wf_assert_result(weft_conn_peer(conn, &address), WEFT_ECLOSED);
 	wf_assert_result(weft_finish(conn, "x", 1), WEFT_ECLOSED);
 	weft_close(conn);
 	peer_close(peer);

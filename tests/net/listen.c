@@ -437,9 +437,10 @@ WF_TASK_TEST(second_acceptor_is_busy)
 	weft_listener_close(acceptance.listener);
 }
 
-/* A close ends the accept of another task. */
+/* A close ends the accept of another task; until that runs the listener has no address any more. */
 WF_TASK_TEST(close_ends_an_accept)
 {
+	struct weft_address address;
 	char text[WEFT_ADDRESS_TEXT_MAX];
 	struct acceptance acceptance = { .listener = wf_listen_loopback(text) };
 	struct weft_scope scope;
@@ -448,6 +449,7 @@ WF_TASK_TEST(close_ends_an_accept)
 	SPAWN(&scope, accept_one, &acceptance);
 	rest(2);
 	weft_listener_close(acceptance.listener);
+	wf_assert_result(weft_listener_address(acceptance.listener, &address), WEFT_ECLOSED);
 	wf_assert_result(weft_scope_close(&scope), 0);
 	wf_assert_result(acceptance.result, WEFT_ECLOSED);
 }
