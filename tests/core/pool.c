@@ -120,7 +120,7 @@ static int wait_inside(void *pool)
 	return 0;
 }
 
-/* A task of the pool cannot wait for itself; one of another pool can wait. */
+/* A task of the pool cannot wait for itself. */
 WF_TASK_TEST(waiting_inside_is_a_deadlock)
 {
 	struct weft_scope scope;
@@ -129,6 +129,28 @@ WF_TASK_TEST(waiting_inside_is_a_deadlock)
 	weft_scope_open(&scope);
 	wf_assert_result(weft_pool_spawn(&pool, wait_inside, &pool), 0);
 	wf_assert_result(weft_pool_wait_all(&pool), 0);
+	wf_assert_result(weft_scope_close(&scope), 0);
+}
+
+static int wait_for_another(void *pool)
+{
+	wf_assert_result(weft_pool_wait_all(pool), 0);
+	ck_assert_int_eq(ran, 1);
+	return 0;
+}
+
+/* A task of another pool can wait. */
+WF_TASK_TEST(another_pool_may_wait)
+{
+	struct weft_scope scope;
+	struct weft_pool pool = WEFT_POOL_INIT(&scope, 1), other = WEFT_POOL_INIT(&scope, 1);
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_pool_spawn(&pool, run_until_told, NULL), 0);
+	wf_assert_result(weft_pool_spawn(&other, wait_for_another, &pool), 0);
+	settle();
+	ck_assert_uint_eq(other.taken, 1);
+	weft_event_set(&go);
 	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
@@ -267,6 +289,55 @@ WF_TASK_TEST(wait_all_waits_for_those_in_line)
 	ck_assert_int_eq(running, 0);
 	ck_assert_int_eq(ran, 7);
 	wf_assert_result(weft_scope_close(&scope), 0);
+}
+
+/* Waits for a place, and finds no room for a task then; leaves room for those who come later. */
+static int fail_to_spawn(void *pool)
+{
+	wf_assert_result(weft_pool_spawn(pool, run_until_told, NULL), -EAGAIN);
+	wf_worker->tasks_max = 1000;
+	return 0;
+}
+
+/* Who has waited for a place and cannot spawn hands it on to the next in line. */
+WF_TASK_TEST(failed_spawn_hands_its_place_on)
+{
+	struct weft_scope scope;
+	struct weft_pool pool = WEFT_POOL_INIT(&scope, 1);
+	struct spawner next = { .pool = &pool, .count = 1 };
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_pool_spawn(&pool, run_until_told, NULL), 0);
+	spawn(&scope, fail_to_spawn, &pool);
+	settle();
+	spawn(&scope, spawn_some, &next);
+	settle();
+	wf_worker->tasks_max = 1;
+	weft_event_set(&go);
+	settle();
+	settle();
+	ck_assert_int_eq(next.spawned, 1);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(ran, 2);
+	ck_assert_uint_eq(pool.taken, 0);
+}
+
+/* If nobody is behind it the pool is idle, and who waits for that is told. */
+WF_TASK_TEST(failed_spawn_may_be_the_last)
+{
+	struct weft_scope scope;
+	struct weft_pool pool = WEFT_POOL_INIT(&scope, 1);
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_pool_spawn(&pool, run_until_told, NULL), 0);
+	spawn(&scope, fail_to_spawn, &pool);
+	settle();
+	wf_worker->tasks_max = 1;
+	weft_event_set(&go);
+	WEFT_DEADLINE(weft_after(WEFT_SECOND))
+		wf_assert_result(weft_pool_wait_all(&pool), 0);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_int_eq(ran, 1);
 }
 
 /* ---- Torture --------------------------------------------------------------------------------- */
