@@ -155,6 +155,61 @@ WF_TASK_TEST(another_worker_is_refused)
 	weft_chan_free(shared);
 }
 
+static int close_shared(void *arg)
+{
+	(void)arg;
+	weft_chan_close(shared);
+	return 0;
+}
+
+static int free_shared(void *arg)
+{
+	(void)arg;
+	weft_chan_free(shared);
+	return 0;
+}
+
+/* What a thread does to a channel that is none of its own, as a worker or as none. */
+struct misuse {
+	weft_function *function;
+	bool by_worker;
+};
+
+static void *misuse_in_thread(void *arg)
+{
+	const struct misuse *misuse = arg;
+	int r = misuse->by_worker ? weft_run(misuse->function, NULL, NULL) : misuse->function(NULL);
+
+	return r == 0 ? arg : NULL;
+}
+
+static int let_misuse(void *misuse)
+{
+	pthread_t thread;
+
+	shared = make(sizeof(long), 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, misuse_in_thread, misuse), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	return 0;
+}
+
+static int run_misuse(void *misuse)
+{
+	return weft_run(let_misuse, misuse, NULL);
+}
+
+/* Closing or freeing a channel on another worker, or on a plain thread, ends the program. */
+WF_TEST(foreign_end_aborts)
+{
+	for (int i = 0; i < 4; i++) {
+		struct misuse misuse = { i / 2 ? free_shared : close_shared, i % 2 };
+		struct wf_child child = wf_child(run_misuse, &misuse);
+
+		ck_assert_int_eq(child.signal, SIGABRT);
+		ck_assert_ptr_nonnull(strstr(child.errors, "chan->worker == wf_worker"));
+	}
+}
+
 /* ---- Freeing --------------------------------------------------------------------------------- */
 
 static int receiver(void *chan)
