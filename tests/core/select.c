@@ -333,6 +333,39 @@ WF_TASK_TEST(same_event_twice)
 	wf_assert_result(results[0], 0);
 }
 
+static int select_both_ways(void *arg)
+{
+	struct weft_case cases[] = { weft_case_recv(chans[0], &numbers[0]),
+				     weft_case_send(chans[1], &numbers[1]),
+				     weft_case_event(&event) };
+
+	(void)arg;
+	wf_assert_result(weft_try_select(cases, 3), -EAGAIN);
+	return weft_select(cases, 3) == 2 ? 0 : -EIO;
+}
+
+/* A select that waits is counted by each of its channels, on its side; one that only tries is not. */
+WF_TASK_TEST(waits_are_counted)
+{
+	struct weft_scope scope;
+
+	chans[0] = make(1);
+	chans[1] = make(0);
+	weft_scope_open(&scope);
+	for (int i = 1; i <= 3; i++) {
+		spawn(&scope, select_both_ways, NULL);
+		settle();
+		ck_assert_uint_eq(stats_of(chans[0]).recv_waits, i);
+		ck_assert_uint_eq(stats_of(chans[1]).send_waits, i);
+	}
+	weft_event_set(&event);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	ck_assert_uint_eq(stats_of(chans[0]).send_waits, 0);
+	ck_assert_uint_eq(stats_of(chans[1]).recv_waits, 0);
+	weft_chan_free(chans[0]);
+	weft_chan_free(chans[1]);
+}
+
 /* ---- Closing --------------------------------------------------------------------------------- */
 
 /* A closed channel is ready, and says so; what it holds comes first. */
