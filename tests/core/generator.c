@@ -326,6 +326,55 @@ WF_TASK_TEST(value_beats_a_later_cancel)
 	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
+struct asked {
+	int result, *value;
+};
+
+/* Asks, and runs only when no task of normal priority is ready. */
+static int ask_and_be_late(void *arg)
+{
+	struct asked *asked = arg;
+	void *value;
+
+	weft_task_priority_set(WEFT_PRIORITY_LOW);
+	asked->result = weft_gen_next(&gen, &value);
+	asked->value = value;
+	return 0;
+}
+
+static int yield_two(struct weft_gen *mine, void *values)
+{
+	int r = weft_event_wait(&go);
+
+	for (int i = 0; r == 0 && i < 2; i++)
+		r = weft_gen_yield(mine, (int *)values + i);
+	return r;
+}
+
+/* A value that was handed to a consumer stays that one's, though another consumer gets the next one before
+ * it runs. */
+WF_TASK_TEST(second_consumer_gets_the_next_value)
+{
+	static int values[] = { 1, 2 };
+	struct asked asked = { 0 };
+	struct weft_scope scope;
+
+	weft_scope_open(&scope);
+	wf_assert_result(weft_gen_open(&gen, &scope, yield_two, values), 0);
+	spawn(&scope, ask_and_be_late, &asked);
+	while (!gen.asker.first)
+		wf_assert_result(weft_yield(), 0);
+	weft_event_set(&go);
+	while (gen.asker.first)
+		wf_assert_result(weft_yield(), 0);
+	expect_next(2);
+	ck_assert_int_eq(asked.result, 0); /* it has not run yet */
+	weft_gen_close(&gen);
+	wf_assert_result(weft_scope_close(&scope), 0);
+	wf_assert_result(asked.result, 1);
+	ck_assert_int_eq(*asked.value, 1);
+}
+
 /* A value that is offered by a producer that was stopped meanwhile is not to be had. */
 WF_TASK_TEST(stopped_producer_takes_its_value_along)
 {
