@@ -5,6 +5,7 @@
 #include "harness/harness.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/run.h>
@@ -238,19 +239,37 @@ WF_TEST(callback_may_free_both)
 	wf_assert_result(weft_future_settle(&mortal->future, NULL), 0);
 }
 
-static void settle_from_thread(void *arg)
+static void settle_future(void *arg)
 {
 	wf_assert_result(weft_future_settle(arg, answer), 0);
 }
 
-/* A posted call settles a future: that is how a plain thread does it. */
+static void *post_from_thread(void *worker)
+{
+	wf_assert_result(weft_post(worker, settle_future, &future), 0);
+	return NULL;
+}
+
+static int start_thread(void *ret_thread)
+{
+	ck_assert_int_eq(pthread_create(ret_thread, NULL, post_from_thread, weft_worker_self()), 0);
+	return 0;
+}
+
+/* A plain thread settles a future by a posted call, which wakes the task that waits. */
 WF_TASK_TEST(posted_call_settles)
 {
+	struct weft_scope scope;
+	pthread_t thread;
 	void *value = NULL;
 
-	wf_assert_result(weft_post(weft_worker_self(), settle_from_thread, &future), 0);
+	wf_need_world("threads");
+	weft_scope_open(&scope);
+	spawn(&scope, start_thread, &thread); /* runs when this task waits */
 	wf_assert_result(weft_future_await(&future, &value), 0);
 	ck_assert_ptr_eq(value, answer);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
 static void count_call(int result, void *value, void *count)
