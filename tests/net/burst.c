@@ -2,8 +2,10 @@
 /* What the handler of a server that parks finds when it is called: the input that has come, by whatever
  * call it reads. */
 #include "core/blocks.h"
+#include "net/conn.h"
 #include "net/peer.h"
 
+#include <weft/select.h>
 #include <weft/serve.h>
 
 struct house {
@@ -380,6 +382,72 @@ WF_TASK_TEST(ignored_end_is_the_end)
 	peer_hear_end(peer);
 	peer_close(peer);
 	close_house(&house);
+}
+
+/* ---- In a select ----------------------------------------------------------------------------- */
+
+/* Whether a select finds the connection readable: 0, or -EAGAIN. */
+static int look(struct weft_conn *conn)
+{
+	struct weft_case readable = weft_case_readable(weft_conn_watch(conn));
+
+	return weft_try_select(&readable, 1);
+}
+
+/* Selects, reads, selects again, and answers. */
+static int select_and_echo(struct weft_conn *conn, void *arg)
+{
+	struct house *house = arg;
+	struct weft_case readable = weft_case_readable(weft_conn_watch(conn));
+	char bytes[8];
+	ssize_t n;
+
+	house->calls++;
+	wf_assert_result(look(conn), 0);
+	WEFT_DEADLINE(weft_after(WEFT_SECOND))
+		wf_assert_result(weft_select(&readable, 1), 0);
+	n = weft_read(conn, bytes, sizeof bytes);
+	if (n <= 0)
+		return (int)n;
+	wf_assert_result(look(conn), -EAGAIN);
+	return weft_write(conn, bytes, (size_t)n, NULL);
+}
+
+/* A handler that selects finds the burst it was called for at once, though the socket has nothing more, and
+ * nothing when it has read that. */
+WF_TASK_TEST(burst_is_readable)
+{
+	struct house house = { 0 };
+	int peer;
+
+	open_house(&house, select_and_echo);
+	peer = peer_dial(house.text);
+	peer_say(peer, "abc");
+	expect_answer(&house, 1, peer, "abc");
+	peer_say(peer, "de");
+	expect_answer(&house, 2, peer, "de");
+	peer_close(peer);
+	expect_calls(&house, 3);
+	close_house(&house);
+}
+
+/* What kept the server from receiving the burst is something to read, too, once. */
+WF_TASK_TEST(failure_to_fetch_is_readable)
+{
+	struct weft_scope stopped;
+	int peer;
+	struct weft_conn *conn = open_tcp_pair(&peer);
+	char byte;
+
+	weft_scope_open(&stopped);
+	weft_scope_cancel(&stopped);
+	wf_assert_result(wf_conn_fetch(conn), -ECANCELED);
+	wf_assert_result(weft_scope_close(&stopped), -ECANCELED);
+	wf_assert_result(look(conn), 0);
+	wf_assert_result(weft_read(conn, &byte, 1), -ECANCELED);
+	wf_assert_result(look(conn), -EAGAIN);
+	weft_close(conn);
+	peer_close(peer);
 }
 
 WF_MAIN("net/burst")
