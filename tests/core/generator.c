@@ -556,6 +556,39 @@ WF_TASK_TEST(failure_of_the_inner_one_is_passed_on)
 	wf_assert_result(weft_scope_close(&scope), 0);
 }
 
+/* A producer that is stopped while it delegates closes the generator it delegates to. */
+WF_TASK_TEST(stop_of_a_delegation_closes_the_inner_one)
+{
+	struct weft_scope inner_scope, outer_scope;
+
+	weft_scope_open(&inner_scope);
+	weft_scope_open(&outer_scope);
+	wf_assert_result(weft_gen_open(&inner, &inner_scope, count, &million), 0);
+	wf_assert_result(weft_gen_open(&gen, &outer_scope, delegate, NULL), 0);
+	expect_next(0);
+	weft_scope_cancel(&outer_scope);
+	wf_assert_result(weft_scope_close(&outer_scope), -ECANCELED);
+	wf_assert_result(yield_result, WEFT_ECLOSED);
+	wf_assert_result(weft_scope_close(&inner_scope), 0);
+}
+
+static int delegate_to_oneself(struct weft_gen *mine, void *arg)
+{
+	(void)arg;
+	return weft_gen_delegate(mine, mine);
+}
+
+/* A generator cannot delegate to itself; it is left as it is. */
+WF_TASK_TEST(delegation_to_oneself)
+{
+	struct weft_scope scope;
+
+	weft_scope_open_serving(&scope);
+	wf_assert_result(weft_gen_open(&gen, &scope, delegate_to_oneself, NULL), 0);
+	expect_end(-EDEADLK);
+	wf_assert_result(weft_scope_close(&scope), 0);
+}
+
 /* ---- Torture --------------------------------------------------------------------------------- */
 
 static int yield_in_order(struct weft_gen *mine, void *arg)
@@ -599,55 +632,6 @@ WF_TASK_TEST(torture)
 		weft_gen_close(&gen);
 		wf_assert_result(weft_scope_close(&scope), 0);
 	}
-}
-
-static struct weft_gen outside, inside;
-static int inner_result;
-
-static int count_up(struct weft_gen *own, void *arg)
-{
-	int r = 0;
-
-	(void)arg;
-	for (int i = 0; r == 0; i++)
-		r = weft_gen_yield(own, &i);
-	inner_result = r;
-	return r;
-}
-
-static int delegate_to(struct weft_gen *own, void *arg)
-{
-	return weft_gen_delegate(own, arg);
-}
-
-/* A producer that is stopped while it delegates closes the generator it delegates to. */
-WF_TASK_TEST(stop_of_a_delegation_closes_the_inner_one)
-{
-	struct weft_scope inner_scope, outer_scope;
-	void *value;
-
-	inner_result = 0;
-	weft_scope_open(&inner_scope);
-	weft_scope_open(&outer_scope);
-	wf_assert_result(weft_gen_open(&inside, &inner_scope, count_up, NULL), 0);
-	wf_assert_result(weft_gen_open(&outside, &outer_scope, delegate_to, &inside), 0);
-	wf_assert_result(weft_gen_next(&outside, &value), 1);
-	weft_scope_cancel(&outer_scope);
-	wf_assert_result(weft_scope_close(&outer_scope), -ECANCELED);
-	wf_assert_result(inner_result, WEFT_ECLOSED);
-	wf_assert_result(weft_scope_close(&inner_scope), 0);
-}
-
-/* A generator cannot delegate to itself; it is left as it is. */
-WF_TASK_TEST(delegation_to_oneself)
-{
-	struct weft_scope scope;
-	void *value;
-
-	weft_scope_open(&scope);
-	wf_assert_result(weft_gen_open(&outside, &scope, delegate_to, &outside), 0);
-	wf_assert_result(weft_gen_next(&outside, &value), -EDEADLK);
-	wf_assert_result(weft_scope_close(&scope), -EDEADLK);
 }
 
 WF_MAIN("core/generator")
