@@ -240,7 +240,7 @@ static void sleep_for(const void *address, int insignificant_bits)
 
 static int use_address(void *arg)
 {
-	char *object = malloc(40);
+	char *object = calloc(1, 40);
 
 	(void)arg;
 	sleep_for(object, 4);

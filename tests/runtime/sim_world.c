@@ -310,7 +310,7 @@ static void fail_before_the_first(struct weft_sim *sim)
 
 static void fail_the_unknown(struct weft_sim *sim)
 {
-	weft_sim_fail_nth(sim, NULL, (enum weft_sim_operation)15, 1, -EIO);
+	weft_sim_fail_nth(sim, NULL, (enum weft_sim_operation)16, 1, -EIO);
 }
 
 static void link_backwards(struct weft_sim *sim)
