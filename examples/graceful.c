@@ -46,9 +46,11 @@ static int app(void *arg)
 	weft_scope_stop(&scope);
 	joined = weft_scope_close(&scope);
 	weft_signals_close(signals);
-	if (joined == 0)
+	if (joined < 0)
+		return joined;
+	if (r > 0)
 		puts("graceful: stopped");
-	return r < 0 ? r : joined;
+	return r < 0 ? r : 0;
 }
 
 int main(int argc, char **argv)

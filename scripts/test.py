@@ -75,7 +75,8 @@ def configurations(full):
         some = ON_SIMULATOR if engine == "sim" else ""
         yield Config(engine, "release", some, env)
         yield Config(f"{engine}-asan", "asan", some or NOT_INSTALLED, env | SANITIZERS, fixed, 3)
-    yield Config("tsan", "tsan", NOT_INSTALLED, SANITIZERS, fixed, 5)
+    # A simulated world has one thread.
+    yield Config("tsan", "tsan", "(?!install_|io_sim|runtime_sim|runtime_swarm)", SANITIZERS, fixed, 5)
     yield Config("clang", "clang", NOT_INSTALLED)  # another compiler finds other undefined behaviour
     yield Config("ucontext", "ucontext", "arch_|core_|io_|net_")
     yield Config("yield-always", "release", "core_|io_|net_|examples_", {"WEFT_YIELD_ALWAYS": "1"})
