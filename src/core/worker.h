@@ -60,12 +60,11 @@ struct weft_worker {
 
 	struct wf_task *current; /* NULL while the loop runs */
 	uint32_t credit;
-	uint32_t credit_max;	   /* WF_CREDIT, or 1 to suspend at every checkpoint */
-	uint32_t runs_left;	   /* until the clock is read */
-	uint32_t runs_per_reading; /* of the clock */
-	uint32_t low_skipped;	   /* normal tasks run while a low one was ready */
-	weft_time now;		   /* the last reading of the clock */
-	struct wf_queue ready[2];  /* by priority */
+	uint32_t credit_max;	  /* WF_CREDIT, or 1 to suspend at every checkpoint */
+	uint32_t runs_left;	  /* until the clock is read */
+	uint32_t low_skipped;	  /* normal tasks run while a low one was ready */
+	weft_time now;		  /* the last reading of the clock */
+	struct wf_queue ready[2]; /* by priority */
 	struct wf_context loop;
 	uint64_t switches;
 	struct wf_fiber *left; /* the fiber that switched here */
@@ -76,6 +75,7 @@ struct weft_worker {
 	struct wf_random random;
 	weft_time turn_start;
 	uint32_t turn_runs;
+	uint32_t runs_per_reading; /* of the clock */
 
 	struct wf_list chunks; /* of control blocks (core/task.h) that have room; free ones last */
 	struct wf_list full_chunks;   /* that have none */
