@@ -253,6 +253,14 @@ static void run_turn(struct weft_worker *worker)
 		(void)switch_to(worker, &worker->loop, &worker->loop_fiber, next);
 }
 
+/* Timers lie in objects of tasks, none of which is left: one that is still armed points into nothing. */
+static void assert_no_timer(struct weft_worker *worker)
+{
+	wf_timer_disarm(&worker->trim_timer);
+	wf_timer_disarm(&worker->due_timer);
+	wf_assert(wf_timers_next(&worker->timers) == WEFT_FOREVER);
+}
+
 /* The first task. When the user's function has returned, what it left behind is cancelled. */
 static int run_root(void *arg)
 {
@@ -319,6 +327,7 @@ int wf_worker_run(struct weft_worker *worker, struct wf_poller *poller, weft_fun
 		run_turn(worker);
 	wf_posts_end(
 		worker); /* whatever was accepted runs, also what the last calls post themselves */
+	assert_no_timer(worker);
 	wf_worker = NULL;
 	return worker->result;
 }

@@ -130,12 +130,6 @@ struct wf_queue_node *wf_sim_choose_task(struct wf_sim *sim, const struct wf_que
 /* A number from min to max, both included. */
 uint64_t wf_sim_draw(struct wf_sim *sim, enum wf_sim_stream stream, uint64_t min, uint64_t max);
 
-/* Whether something of that chance, in a million, happens. */
-static inline bool wf_sim_chance(struct wf_sim *sim, enum wf_sim_stream stream, uint32_t ppm)
-{
-	return ppm > 0 && wf_sim_draw(sim, stream, 0, 999999) < ppm;
-}
-
 /* Enters something into the hash. */
 static inline void wf_sim_note(struct wf_sim *sim, uint64_t what)
 {

@@ -142,7 +142,8 @@ static void answer_with_reset(struct wf_sim *sim, struct wf_sim_socket *socket)
 	wf_sim_socket_send(sim, socket->peer, WF_PARCEL_RESET, 0);
 }
 
-void wf_sim_socket_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int error)
+/* The connection fails at this end. What was on the way is lost, and the other end is not told. */
+static void fail(struct wf_sim *sim, struct wf_sim_socket *socket, int error)
 {
 	if (socket->is_dead)
 		return;
@@ -374,7 +375,7 @@ static void give_up(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_sim_pa
 	if (kind == WF_PARCEL_ACCEPTED || kind == WF_PARCEL_REFUSED)
 		wf_sim_dial_fail(sim, to, ETIMEDOUT);
 	else
-		wf_sim_socket_fail(sim, kind == WF_PARCEL_ROOM ? to : to->peer, ETIMEDOUT);
+		fail(sim, kind == WF_PARCEL_ROOM ? to : to->peer, ETIMEDOUT);
 }
 
 static void patience_ends(struct wf_sim *sim, void *object, uint64_t value)

@@ -191,8 +191,6 @@ void wf_sim_socket_send(struct wf_sim *sim, struct wf_sim_socket *to, enum wf_si
 /* A latency of a link. */
 weft_time wf_sim_latency(struct wf_sim *sim, const struct wf_sim_link *link);
 
-/* The connection fails at this end. What was on the way is lost, and the other end is not told. */
-void wf_sim_socket_fail(struct wf_sim *sim, struct wf_sim_socket *socket, int error);
 /* Gives up: the peer is sent a reset. */
 void wf_sim_socket_reset(struct wf_sim *sim, struct wf_sim_socket *socket);
 /* A call has said that there is no connection: one that was there is reset, at both ends. */
@@ -252,8 +250,6 @@ void wf_sim_listener_close(struct wf_sim *sim, struct wf_sim_socket *listener);
 
 /* ---- io/sim_stream.c: bytes, ends, errors --------------------------------------------------------- */
 
-/* Ends the output, behind what was sent. */
-void wf_sim_socket_end(struct wf_sim *sim, struct wf_sim_socket *socket);
 /* The end of this end of a connection; `rudely`, where input is left unread. */
 void wf_sim_socket_part(struct wf_sim *sim, struct wf_sim_socket *socket, bool rudely);
 

@@ -244,7 +244,8 @@ ssize_t wf_sim_stream_send(struct wf_poller *poller, int fd, const struct iovec 
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
 
-void wf_sim_socket_end(struct wf_sim *sim, struct wf_sim_socket *socket)
+/* Behind what was sent. */
+static void send_end(struct wf_sim *sim, struct wf_sim_socket *socket)
 {
 	if (socket->ends)
 		return;
@@ -274,7 +275,7 @@ void wf_sim_socket_part(struct wf_sim *sim, struct wf_sim_socket *socket, bool r
 	else if (rudely)
 		wf_sim_socket_reset(sim, socket);
 	else
-		wf_sim_socket_end(sim, socket);
+		send_end(sim, socket);
 }
 
 static int end_output(struct wf_sim *sim, struct wf_sim_socket *socket)
@@ -285,7 +286,7 @@ static int end_output(struct wf_sim *sim, struct wf_sim_socket *socket)
 		return socket->state == WF_SIM_LISTENING ? 0 : -ENOTCONN;
 	if (socket->state != WF_SIM_PAIRED)
 		return 0;
-	wf_sim_socket_end(sim, socket);
+	send_end(sim, socket);
 	if (!wf_sim_is_unix(socket)) /* which is told of nothing that it did itself */
 		wf_sim_socket_touch(sim, socket);
 	return 0;

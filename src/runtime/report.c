@@ -24,7 +24,8 @@ void wf_report_outcome(const char *program, const struct wf_outcome *outcome)
 	printf("%s\n", outcome->failure == WF_FAILURE_DETERMINISM ? " --check-determinism" : "");
 }
 
-void wf_report_output(const struct wf_failed *failed)
+/* The end of what a failed run wrote. */
+static void report_output(const struct wf_failed *failed)
 {
 	if (failed->output[0])
 		printf("  the end of what it wrote:\n%s", failed->output);
@@ -38,7 +39,7 @@ void wf_report_findings(const char *program, const struct wf_findings *findings)
 	for (uint64_t i = 0; i < kept; i++) {
 		wf_report_outcome(program, &findings->failed[i].outcome);
 		if (i == 0)
-			wf_report_output(&findings->failed[i]);
+			report_output(&findings->failed[i]);
 	}
 	if (findings->failures > kept)
 		printf("... and %" PRIu64 " more\n", findings->failures - kept);

@@ -7,9 +7,6 @@
 /* One failure: what, where, when, and the command that replays it. */
 void wf_report_outcome(const char *program, const struct wf_outcome *outcome);
 
-/* The end of what a failed run wrote. */
-void wf_report_output(const struct wf_failed *failed);
-
 /* The failures that were kept, and one line about all runs. */
 void wf_report_findings(const char *program, const struct wf_findings *findings);
 

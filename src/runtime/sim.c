@@ -24,17 +24,6 @@ _Static_assert((int)WEFT_SIM_FIFO == WF_SIM_FIFO && (int)WEFT_SIM_RANDOM == WF_S
 		       (int)WEFT_SIM_PCT == WF_SIM_PCT,
 	       "one list of strategies");
 
-void *wf_world_room(void *list, uint32_t count, uint32_t *room, size_t bytes)
-{
-	if (count < *room)
-		return list;
-	*room = *room ? 2 * *room : 16;
-	list = realloc(list, *room * bytes);
-	if (!list)
-		wf_panic("the simulator has no memory");
-	return list;
-}
-
 /* What the run begins with is not looked at any more. */
 static void check_time(const struct weft_sim *sim, const char *call)
 {
@@ -213,7 +202,7 @@ static void act(struct wf_sim *world, void *object, uint64_t action)
 
 static uint32_t add_call(struct wf_calls *calls, weft_sim_action *action, void *arg)
 {
-	calls->list = wf_world_room(calls->list, calls->count, &calls->room, sizeof *calls->list);
+	calls->list = wf_sim_grow(calls->list, calls->count, &calls->room, sizeof *calls->list);
 	calls->list[calls->count] = (struct wf_call){ action, arg };
 	return calls->count++;
 }

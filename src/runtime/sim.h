@@ -125,9 +125,6 @@ struct weft_sim {
 	size_t bytes;	   /* of memory held */
 };
 
-/* A list with room for one more. */
-void *wf_world_room(void *list, uint32_t count, uint32_t *room, size_t bytes);
-
 /* Makes a world from a case; releases what it holds. */
 void wf_world_init(struct weft_sim *sim, const struct wf_case *what, struct wf_outcome *outcome);
 void wf_world_done(struct weft_sim *sim);

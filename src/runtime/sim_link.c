@@ -161,7 +161,7 @@ void weft_sim_harsh_resets(struct weft_sim *sim, bool harsh)
 void wf_mishaps_add(struct wf_mishaps *mishaps, const struct wf_mishap *mishap)
 {
 	mishaps->list =
-		wf_world_room(mishaps->list, mishaps->count, &mishaps->room, sizeof *mishaps->list);
+		wf_sim_grow(mishaps->list, mishaps->count, &mishaps->room, sizeof *mishaps->list);
 	mishaps->list[mishaps->count++] = *mishap;
 }
 

@@ -2,6 +2,7 @@
 /* Breaches of the rules of scopes end the program, with a message: most are of the order in which
  * scopes are opened and closed. */
 #include "core/common.h"
+#include "core/worker.h"
 #include "harness/harness.h"
 
 #include <pthread.h>
@@ -219,6 +220,26 @@ WF_TEST(stop_by_a_thread_aborts)
 {
 	ck_assert_ptr_nonnull(strstr(die(let_a_thread_cancel).errors, "weft: assertion"));
 	ck_assert_ptr_nonnull(strstr(die(let_a_thread_stop).errors, "weft: assertion"));
+}
+
+static void fire_never(struct weft_timer_ *timer)
+{
+	(void)timer;
+}
+
+static int leave_a_timer(void *arg)
+{
+	static struct weft_timer_ timer = { .fire = fire_never };
+
+	timer.when = weft_after(WEFT_SECOND);
+	wf_timers_arm(&wf_worker->timers, &timer);
+	return arg != NULL;
+}
+
+/* No timer outlives the tasks: the object that it lies in would be gone. */
+WF_TEST(timer_left_behind_aborts)
+{
+	ck_assert_ptr_nonnull(strstr(die(leave_a_timer).errors, "wf_timers_next"));
 }
 
 WF_MAIN("core/order")

@@ -43,28 +43,6 @@ static inline int wait_for_ever(void *arg)
 
 /* ---- A client that asks a server, each for itself ready for mishaps -------------------------------- */
 
-static inline int serve_one(struct weft_conn *conn, void *arg)
-{
-	char bytes[64];
-	ssize_t n;
-
-	(void)arg;
-	while ((n = weft_read(conn, bytes, sizeof bytes)) > 0)
-		if (weft_write(conn, bytes, (size_t)n, NULL) < 0)
-			break;
-	return 0;
-}
-
-static inline int serve(void *arg)
-{
-	int r;
-
-	while ((r = weft_serve("10.0.0.1:80", serve_one, arg, NULL)) < 0 && r != -ECANCELED)
-		if (weft_sleep(WEFT_SECOND) < 0)
-			break;
-	return 0;
-}
-
 static bool promises, was_refused, was_reset;
 
 static inline void ask(void)

@@ -19,28 +19,6 @@ static inline weft_time passed(void)
 	return weft_sim_now(world);
 }
 
-static inline int serve_one(struct weft_conn *conn, void *arg)
-{
-	char bytes[64];
-	ssize_t n;
-
-	(void)arg;
-	while ((n = weft_read(conn, bytes, sizeof bytes)) > 0)
-		if (weft_write(conn, bytes, (size_t)n, NULL) < 0)
-			break;
-	return 0;
-}
-
-static inline int serve(void *arg)
-{
-	int r;
-
-	while ((r = weft_serve("10.0.0.1:80", serve_one, arg, NULL)) < 0 && r != -ECANCELED)
-		if (weft_sleep(WEFT_SECOND) < 0)
-			break;
-	return 0;
-}
-
 /* A server that echoes, and a client; a millisecond between them. */
 static inline void pair(struct weft_sim *sim)
 {

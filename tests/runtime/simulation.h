@@ -4,6 +4,7 @@
 
 #include "harness/harness.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,4 +90,28 @@ static inline char *after(const char *text, const char *word, char ret_rest[256]
 	found += strlen(word);
 	snprintf(ret_rest, 256, "%.*s", (int)strcspn(found, "\n"), found);
 	return ret_rest;
+}
+
+/* ---- A server that echoes, and is started again when it has failed ------------------------------- */
+
+static inline int serve_one(struct weft_conn *conn, void *arg)
+{
+	char bytes[64];
+	ssize_t n;
+
+	(void)arg;
+	while ((n = weft_read(conn, bytes, sizeof bytes)) > 0)
+		if (weft_write(conn, bytes, (size_t)n, NULL) < 0)
+			break;
+	return 0;
+}
+
+static inline int serve(void *arg)
+{
+	int r;
+
+	while ((r = weft_serve("10.0.0.1:80", serve_one, arg, NULL)) < 0 && r != -ECANCELED)
+		if (weft_sleep(WEFT_SECOND) < 0)
+			break;
+	return 0;
 }
